@@ -1,0 +1,3 @@
+module github.com/colibri-mqtt/colibri
+
+go 1.26
