@@ -1,6 +1,9 @@
 package colibri
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Message is an Application Message: what a publisher hands over and every
 // matching subscriber receives.
@@ -27,7 +30,7 @@ type Message struct {
 // Clone returns a deep copy of m that shares no memory with a read buffer.
 func (m *Message) Clone() *Message {
 	clone := *m
-	clone.Topic = string(append([]byte(nil), m.Topic...))
+	clone.Topic = strings.Clone(m.Topic)
 	clone.Payload = append(make([]byte, 0, len(m.Payload)), m.Payload...)
 	clone.Properties = m.Properties.Clone()
 	return &clone
