@@ -1,0 +1,93 @@
+package tidy
+
+import (
+	"go/ast"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// impureImports are the packages that reach outside a pure package. What lies
+// below them is impure too.
+var impureImports = []string{
+	"net", "os", "log", "math/rand", "crypto/rand", "syscall", "golang.org/x/sys",
+}
+
+// pureInImpure are the exceptions to impureImports: values without an outside.
+var pureInImpure = []string{"net/netip", "net/url"}
+
+// clockNames are the names of package time that read the clock or wait for it.
+var clockNames = []string{
+	"Now", "Since", "Until", "After", "AfterFunc", "Sleep", "Tick", "NewTimer", "NewTicker",
+}
+
+// printNames are the functions of package fmt that write to standard output.
+var printNames = []string{"Print", "Printf", "Println"}
+
+// checkPure reports what a file of a pure package must not do.
+func (c *checker) checkPure(name string, file *ast.File) {
+	for _, spec := range file.Imports {
+		target := importPath(spec)
+		impure := slices.ContainsFunc(impureImports, func(root string) bool {
+			return target == root || strings.HasPrefix(target, root+"/")
+		})
+		if impure && !slices.Contains(pureInImpure, target) {
+			c.report(name, c.line(spec.Pos()), "is of a pure package and imports %s", target)
+		}
+		if spec.Name != nil && spec.Name.Name == "." && target == "time" {
+			c.report(name, c.line(spec.Pos()), "imports time with a dot, which hides the clock")
+		}
+	}
+	clock := importedAs(file, "time")
+	ast.Inspect(file, func(node ast.Node) bool {
+		switch node := node.(type) {
+		case *ast.GoStmt:
+			c.report(name, c.line(node.Pos()), "is of a pure package and starts a goroutine")
+		case *ast.SelectorExpr:
+			if called, ok := selected(node, clock); ok && slices.Contains(clockNames, called) {
+				c.report(name, c.line(node.Pos()), "is of a pure package and uses time.%s: take now as a parameter", called)
+			}
+		}
+		return true
+	})
+}
+
+// checkPrint reports writes to standard output.
+func (c *checker) checkPrint(name string, file *ast.File) {
+	format := importedAs(file, "fmt")
+	ast.Inspect(file, func(node ast.Node) bool {
+		switch node := node.(type) {
+		case *ast.SelectorExpr:
+			if called, ok := selected(node, format); ok && slices.Contains(printNames, called) {
+				c.report(name, c.line(node.Pos()), "uses fmt.%s: only commands write to standard output", called)
+			}
+		case *ast.CallExpr:
+			if called, ok := node.Fun.(*ast.Ident); ok && (called.Name == "print" || called.Name == "println") {
+				c.report(name, c.line(node.Pos()), "uses %s, which is for debugging", called.Name)
+			}
+		}
+		return true
+	})
+}
+
+// importedAs returns the name under which a file knows an imported package, or
+// "" when it does not import it.
+func importedAs(file *ast.File, target string) string {
+	for _, spec := range file.Imports {
+		if spec.Path.Value != strconv.Quote(target) {
+			continue
+		}
+		if spec.Name != nil {
+			return spec.Name.Name
+		}
+		return path.Base(target)
+	}
+	return ""
+}
+
+// selected returns the name taken from the package that the file knows as pkg.
+func selected(node *ast.SelectorExpr, pkg string) (string, bool) {
+	left, ok := node.X.(*ast.Ident)
+	return node.Sel.Name, ok && pkg != "" && left.Name == pkg
+}
