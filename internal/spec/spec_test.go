@@ -46,7 +46,7 @@ func TestLookup(t *testing.T) {
 	if !ok || got != want {
 		t.Errorf("got %+v, %v, want %+v, true", got, ok, want)
 	}
-	if got, ok := Lookup("MQTT-3.1.0-999"); ok {
+	if got, ok := Lookup("MQTT-3.1.0"); ok {
 		t.Errorf("got %+v for an id that does not exist", got)
 	}
 	for id, want := range map[string]string{"MQTT-4.2-1": "4.2", "MQTT-6.0.0-1": "6", "MQTT311-3.10.4-2": "3.10.4"} {

@@ -31,7 +31,8 @@ type layers struct {
 	share    []string        // outside packages that several packages may import
 }
 
-// readLayers parses layers.txt and checks that every arrow in it goes down.
+// readLayers parses layers.txt and checks that every arrow in it goes down,
+// and from a pure package to a pure one.
 // What it cannot read is reported and left out.
 func readLayers(fsys fs.FS) (layers, []Problem) {
 	all := layers{packages: map[string]layer{}, modules: map[string]bool{}}
@@ -89,6 +90,8 @@ func readLayers(fsys fs.FS) (layers, []Problem) {
 				report(l.line, "%s may import %s, which has no line", path, to)
 			} else if l.floor != testFloor && (below.floor == testFloor || below.floor >= l.floor) {
 				report(l.line, "%s may import %s, which is not on a lower floor", path, to)
+			} else if l.pure && !below.pure {
+				report(l.line, "%s is pure and may import %s, which is not", path, to)
 			}
 		}
 	}

@@ -53,6 +53,7 @@ func Check(fsys fs.FS) []Problem {
 	}
 	c.checkPackages()
 	c.checkOutside()
+	c.checkArchitecture()
 	slices.SortFunc(c.problems, func(a, b Problem) int {
 		if order := strings.Compare(a.File, b.File); order != 0 {
 			return order
@@ -131,14 +132,17 @@ func (c *checker) visit(name string, entry fs.DirEntry, err error) error {
 		}
 		return nil
 	}
-	if !entry.Type().IsRegular() || path.Ext(name) != ".go" {
+	isGo := path.Ext(name) == ".go"
+	isText := slices.Contains([]string{".txt", ".txtar"}, path.Ext(name))
+	if !entry.Type().IsRegular() || !isGo && !isText {
 		return nil
 	}
 	text, err := fs.ReadFile(c.fsys, name)
 	if err != nil {
 		return err
 	}
-	if !inside(name, "testdata") {
+	c.checkStatements(name, text)
+	if isGo && !inside(name, "testdata") {
 		c.checkGoFile(name, text)
 	}
 	return nil

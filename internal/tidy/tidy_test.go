@@ -40,6 +40,10 @@ share   golang.org/x/sys/unix   system calls
 	"node_modules/x/utils/bad.go": "package   utils\n",
 }
 
+// wrongID looks like the id of a statement and is none. It is put together here,
+// so that the check of this file does not find it.
+const wrongID = "MQTT" + "-3.1.0-99"
+
 // houseWith returns the small house with files added or replaced. An empty text
 // takes the file away.
 func houseWith(files map[string]string) fstest.MapFS {
@@ -93,6 +97,9 @@ func TestRules(t *testing.T) {
 		{"a listed arrow that goes up",
 			map[string]string{"internal/tidy/layers.txt": layers + "2 deep - broker\n"},
 			"internal/tidy/layers.txt:13: deep may import broker, which is not on a lower floor"},
+		{"a listed arrow from pure to impure",
+			map[string]string{"internal/tidy/layers.txt": layers + "2 deep pure disk\n"},
+			"internal/tidy/layers.txt:13: deep is pure and may import disk, which is not"},
 		{"a listed arrow to nowhere",
 			map[string]string{"internal/tidy/layers.txt": layers + "2 deep - attic\n"},
 			"internal/tidy/layers.txt:13: deep may import attic, which has no line"},
@@ -169,6 +176,44 @@ func TestRules(t *testing.T) {
 				"broker/conn.go": "package broker\n\nimport _ \"golang.org/x/sys/unix\"\n"}, ""},
 		{"an outside module in a test and a program",
 			map[string]string{"disk/disk_test.go": "// Package disk writes.\npackage disk\n\nimport _ \"github.com/some/thing\"\n"}, ""},
+
+		{"a statement that exists",
+			map[string]string{"broker/conn.go": "package broker\n\n// [MQTT-3.1.0-1] [MQTT311-3.1.0-1]\n"}, ""},
+		{"a statement that does not exist",
+			map[string]string{"broker/conn.go": "package broker\n\n// [" + wrongID + "]\n"},
+			"broker/conn.go:3: " + wrongID + " is not a statement of either standard: see internal/spec"},
+		{"a statement of 5.0 only, with the mark of 3.1.1",
+			map[string]string{"broker/conn.go": "package broker\n\n// [MQTT" + "311-3.8.4-8]\n"},
+			"broker/conn.go:3: MQTT" + "311-3.8.4-8 is not a statement of either standard: see internal/spec"},
+		{"a wrong statement in a transcript",
+			map[string]string{"broker/testdata/will.txt": "connect\n# [" + wrongID + "]\n"},
+			"broker/testdata/will.txt:2: " + wrongID + " is not a statement of either standard: see internal/spec"},
+		{"a wrong statement in a module inside",
+			map[string]string{"test/interop/paho_test.go": "package interop\n\n// " + wrongID + "\n"},
+			"test/interop/paho_test.go:3: " + wrongID + " is not a statement of either standard: see internal/spec"},
+
+		{"a symbol that exists, and its members",
+			map[string]string{
+				"ARCHITECTURE.md": "`broker.Serve(l)` `broker.Conn.Close()` `broker.Conn.outbox` `broker.Log.Append` `broker.Queue[V].Len` `*broker.Queue[V]` `broker.Queue[V]` `broker.limit` `house.Version` `broker.go` `net.Conn` `broker.Conn.Mutex`\n",
+				"broker/conn.go":  "package broker\n\nimport \"sync\"\n\ntype Conn struct {\n\tsync.Mutex\n\toutbox []byte\n}\n\nfunc (c *Conn) Close() {}\n\nfunc Serve() {}\n\ntype Log interface{ Append() }\n\nconst limit = 1\n\ntype Queue[V any] []V\n\nfunc (q *Queue[V]) Len() int { return len(*q) }\n",
+				"version.go":      "package house\n\nvar Version = 1\n",
+			}, ""},
+		{"a symbol that does not exist",
+			map[string]string{"ARCHITECTURE.md": "# Map\n\nthe `broker.Reactor` spins\n"},
+			"ARCHITECTURE.md:3: names broker.Reactor, which does not exist"},
+		{"a method that does not exist",
+			map[string]string{
+				"ARCHITECTURE.md": "`broker.Conn.Open()`\n",
+				"broker/conn.go":  "package broker\n\ntype Conn struct{}\n"},
+			"ARCHITECTURE.md:1: names broker.Conn.Open, which does not exist"},
+		{"a symbol of a package that is not there yet",
+			map[string]string{"ARCHITECTURE.md": "`disk.Open`\n"},
+			"ARCHITECTURE.md:1: names disk.Open, which does not exist"},
+		{"a symbol that only a test has",
+			map[string]string{
+				"ARCHITECTURE.md":     "`broker.Fake`\n",
+				"broker/fake_test.go": "package broker\n\ntype Fake int\n"},
+			"ARCHITECTURE.md:1: names broker.Fake, which does not exist"},
 
 		{"a file that is not gofmt-ed",
 			map[string]string{"broker/conn.go": "package  broker\n"},
