@@ -1,0 +1,99 @@
+// Package transport makes connections and listeners from URLs. Whoever uses it
+// sees net.Conn and net.Listener only and does not know what carries the bytes:
+//
+//	tcp://host:port   TCP; port 1883 when there is none. mqtt:// is the same.
+//	unix:///path      a Unix domain socket
+//
+// An IPv6 address stands in brackets: tcp://[::1]:1883. For tests there is a
+// transport in memory, see [Memory] and [Pipe].
+package transport
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// DefaultPort is the TCP port registered for MQTT.
+const DefaultPort = "1883"
+
+// Options are the choices that a URL does not carry. The zero value is ready to use.
+type Options struct {
+	// SocketMode is the mode of the file of a listening Unix domain socket; 0
+	// leaves the mode that the umask of the process gives.
+	SocketMode fs.FileMode
+}
+
+// scheme is one kind of transport.
+type scheme struct {
+	listen func(u *url.URL, o Options) (net.Listener, error)
+	dial   func(ctx context.Context, u *url.URL, o Options) (net.Conn, error)
+}
+
+var schemes = map[string]scheme{
+	"tcp":  {listenTCP, dialTCP},
+	"mqtt": {listenTCP, dialTCP},
+	"unix": {listenUnix, dialUnix},
+}
+
+// Listen listens at rawURL. Closing the listener leaves no file behind and does not
+// close the connections that it has accepted.
+func Listen(rawURL string, o Options) (net.Listener, error) {
+	u, s, err := parse(rawURL)
+	if err != nil {
+		return nil, err
+	}
+	return s.listen(u, o)
+}
+
+// Dial connects to rawURL. It gives up when ctx is done; ctx has no effect
+// on the connection that is returned.
+func Dial(ctx context.Context, rawURL string, o Options) (net.Conn, error) {
+	u, s, err := parse(rawURL)
+	if err != nil {
+		return nil, err
+	}
+	return s.dial(ctx, u, o)
+}
+
+// Check returns the error that Listen and Dial would return for the form of
+// rawURL, without opening anything.
+func Check(rawURL string) error {
+	_, _, err := parse(rawURL)
+	return err
+}
+
+func parse(rawURL string) (*url.URL, scheme, error) {
+	name, _, ok := strings.Cut(rawURL, "://")
+	if !ok {
+		return nil, scheme{}, fmt.Errorf("address %q has no scheme: write it as tcp://host:port or unix:///path", rawURL)
+	}
+	s, ok := schemes[strings.ToLower(name)]
+	if !ok {
+		return nil, scheme{}, fmt.Errorf("address %q has the unknown scheme %q: use one of %s", rawURL, name, Known())
+	}
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return nil, scheme{}, fmt.Errorf("address: %w: write it as tcp://host:port, an IPv6 address in brackets", err)
+	}
+	switch {
+	case u.User != nil:
+		return nil, scheme{}, fmt.Errorf("address %q holds a User Name: give it as an option of its own", u.Redacted())
+	case u.RawQuery != "" || u.Fragment != "":
+		return nil, scheme{}, fmt.Errorf("address %q ends in a query or fragment, which no transport has: leave it out", rawURL)
+	case u.Scheme == "unix":
+		return u, s, checkUnix(u)
+	}
+	return u, s, checkTCP(u)
+}
+
+// Known returns the schemes that Listen and Dial take, sorted, as a text such as
+// "mqtt, tcp, unix".
+func Known() string {
+	return strings.Join(slices.Sorted(maps.Keys(schemes)), ", ")
+}
