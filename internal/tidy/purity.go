@@ -11,15 +11,18 @@ import (
 // impureImports are the packages that reach outside a pure package. What lies
 // below them is impure too.
 var impureImports = []string{
-	"net", "os", "log", "math/rand", "crypto/rand", "syscall", "golang.org/x/sys",
+	"net", "os", "log", "math/rand", "crypto/rand", "crypto/tls", "syscall", "golang.org/x/sys",
 }
 
 // pureInImpure are the exceptions to impureImports: values without an outside.
 var pureInImpure = []string{"net/netip", "net/url"}
 
-// clockNames are the names of package time that read the clock or wait for it.
-var clockNames = []string{
-	"Now", "Since", "Until", "After", "AfterFunc", "Sleep", "Tick", "NewTimer", "NewTicker",
+// clockNames are the names, by their package, that read the clock or wait for it.
+var clockNames = map[string][]string{
+	"time": {"Now", "Since", "Until", "After", "AfterFunc", "Sleep", "Tick", "NewTimer", "NewTicker"},
+	"context": {
+		"AfterFunc", "WithDeadline", "WithDeadlineCause", "WithTimeout", "WithTimeoutCause",
+	},
 }
 
 // printNames are the functions of package fmt that write to standard output.
@@ -35,18 +38,19 @@ func (c *checker) checkPure(name string, file *ast.File) {
 		if impure && !slices.Contains(pureInImpure, target) {
 			c.report(name, c.line(spec.Pos()), "is of a pure package and imports %s", target)
 		}
-		if spec.Name != nil && spec.Name.Name == "." && target == "time" {
-			c.report(name, c.line(spec.Pos()), "imports time with a dot, which hides the clock")
+		if spec.Name != nil && spec.Name.Name == "." && clockNames[target] != nil {
+			c.report(name, c.line(spec.Pos()), "imports %s with a dot, which hides the clock", target)
 		}
 	}
-	clock := importedAs(file, "time")
 	ast.Inspect(file, func(node ast.Node) bool {
 		switch node := node.(type) {
 		case *ast.GoStmt:
 			c.report(name, c.line(node.Pos()), "is of a pure package and starts a goroutine")
 		case *ast.SelectorExpr:
-			if called, ok := selected(node, clock); ok && slices.Contains(clockNames, called) {
-				c.report(name, c.line(node.Pos()), "is of a pure package and uses time.%s: take now as a parameter", called)
+			for pkg, names := range clockNames {
+				if called, ok := selected(node, importedAs(file, pkg)); ok && slices.Contains(names, called) {
+					c.report(name, c.line(node.Pos()), "is of a pure package and uses %s.%s: take now as a parameter", pkg, called)
+				}
 			}
 		}
 		return true
