@@ -352,10 +352,12 @@ func will(s *scene) {
 	watcher.subscribes("will/#", 2)
 	for qos := byte(0); qos <= 2; qos++ {
 		topic := fmt.Sprint("will/", qos)
-		options := connectOptions{ClientID: fmt.Sprint("mortal", qos), Clean: true, Will: &message{Topic: topic, Payload: []byte("gone"), QoS: qos}}
+		options := connectOptions{Clean: true, Will: &message{Topic: topic, Payload: []byte("gone"), QoS: qos}}
+		options.ClientID = fmt.Sprint("polite", qos)
 		s.connectWith(options).leaves()
 		watcher.says(topic, "left", qos)
 		watcher.receives(topic, "left", qos, false)
+		options.ClientID = fmt.Sprint("mortal", qos)
 		s.connectWith(options).crashes()
 		watcher.receives(topic, "gone", qos, false)
 	}

@@ -87,6 +87,7 @@ class Connection:
         self.version = options["version"]
         self.changed = threading.Condition()
         self.connack = None
+        self.closed = False
         self.answers = {}  # code of a SUBACK or UNSUBACK, by Packet Identifier
         five = self.version == mqtt.MQTTv5
         if five:
@@ -145,6 +146,9 @@ class Connection:
     def ended(self, code):
         # The library also reports its own errors here, as numbers below 128.
         number = code_of(code) if isinstance(code, ReasonCodes) else NOT_TOLD
+        with self.changed:
+            self.closed = True
+            self.changed.notify_all()
         say({"connection": self.name, "closed": True, "code": number})
 
     def answer_to(self, result, mid, what):
@@ -186,6 +190,7 @@ class Connection:
             self.client.disconnect(ReasonCodes(PacketTypes.DISCONNECT, identifier=options["code"]))
         else:
             self.client.disconnect()
+        self.wait(lambda: self.closed, "end of the connection")
         return {}
 
     def abort(self, _):
