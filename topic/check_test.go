@@ -250,3 +250,11 @@ func checkVerdict(t *testing.T, function, text string, err error, legal bool) {
 		t.Errorf("%s(%q): got pointer %q, want two lines", function, text, lines)
 	}
 }
+
+func BenchmarkCheckName(b *testing.B) {
+	for b.Loop() {
+		if err := CheckName("maison/salon/lumieres/plafond/couleur"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -17,5 +17,5 @@
 // them the inner filter of SplitShared.
 //
 // The package is pure: it starts no goroutine, does no input or output and asks for no
-// time. Its only randomness is the seed of hash/maphash, one per process.
+// time. Its only randomness are the seeds of hash/maphash, drawn once per process.
 package topic

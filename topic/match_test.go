@@ -192,3 +192,11 @@ func FuzzExplainAgreesWithMatch(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkMatch(b *testing.B) {
+	for b.Loop() {
+		if !Match("maison/+/lumieres/#", "maison/salon/lumieres/plafond/couleur") {
+			b.Fatal("got no match")
+		}
+	}
+}

@@ -46,8 +46,8 @@ func levelKey(level string) key {
 		return key{maphash.String(seedA, level), maphash.String(seedB, level)>>8 | kind}
 	case n >= 8: // the first 8 bytes, then those of the last 8 that are left
 		return key{load64(level), load64(level[n-8:])>>(8*(16-n)) | uint64(n+1)<<56}
-	case n >= 4:
-		return key{load32(level) | load32(level[n-4:])>>(8*(8-n))<<32, uint64(n+1) << 56}
+	case n >= 4: // the first 4 bytes and the last 4, some of them twice
+		return key{load32(level) | load32(level[n-4:])<<32, uint64(n+1) << 56}
 	}
 	var a uint64
 	for i := range n {
