@@ -1,0 +1,330 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"github.com/colibri-mqtt/colibri"
+	"github.com/colibri-mqtt/colibri/internal/router"
+	"github.com/colibri-mqtt/colibri/internal/session"
+	"github.com/colibri-mqtt/colibri/packet"
+)
+
+// A batch is everything that one walk of the road needs: the packets that have arrived
+// on one Network Connection, what is decided about them, what has to be recorded, and
+// which outboxes were touched. Batches are pooled, so that a connection which is idle
+// holds none.
+type batch struct {
+	broker  *Broker
+	conn    *conn  // whose packets they are; nil for what the broker publishes itself
+	buf     []byte // packets alias it until the reply step is done
+	now     time.Time
+	decoder packet.Decoder
+	out     session.Output // of the connection's own Session
+	other   session.Output // of the Sessions that receive
+	matches router.Matches[*liveSession]
+	encoder encoder
+	writer  *writer
+	qos0    colibri.Delivery // of the QoS 0 PUBLISH on its way
+
+	entries   []byte // what has to be recorded before the reply step
+	held      []held // the reply step, while there is something to record
+	touched   []*conn
+	published int64
+	received  int64
+}
+
+// held is a reply that waits for the record step.
+type held struct {
+	to    *conn
+	reply session.Reply
+	own   colibri.Delivery
+}
+
+const (
+	batchBytes   = 32 << 10
+	batchPackets = 64
+)
+
+func (b *Broker) takeBatch() *batch {
+	if batch, ok := b.batches.Get().(*batch); ok {
+		batch.conn = nil
+		return batch
+	}
+	return &batch{broker: b, buf: make([]byte, batchBytes), writer: newWriter()}
+}
+
+func (b *batch) giveBack() { b.broker.batches.Put(b) }
+
+// space returns where the next bytes of c go. While a packet larger than a batch's
+// buffer arrives, that is memory of its own, which grows with what has come and not
+// with what the packet's header promises.
+func (c *conn) space(b *batch) []byte {
+	if c.need <= len(b.buf) {
+		return b.buf[copy(b.buf, c.partial):]
+	}
+	if len(c.partial) == cap(c.partial) {
+		grown := make([]byte, len(c.partial), min(c.need, 2*cap(c.partial)+batchBytes))
+		copy(grown, c.partial)
+		c.partial = grown
+	}
+	return c.partial[len(c.partial):cap(c.partial)]
+}
+
+// arrived processes n bytes read into c.space(b), and keeps what is left of them.
+func (c *conn) arrived(b *batch, n int) error {
+	var data []byte
+	if c.need <= len(b.buf) {
+		data = b.buf[:len(c.partial)+n]
+	} else {
+		c.partial = c.partial[:len(c.partial)+n]
+		if len(c.partial) < c.need {
+			return nil
+		}
+		data = c.partial
+	}
+	return c.process(b, data)
+}
+
+// process walks the road with the packets in data, and keeps an incomplete one at its
+// end. An error ends the Network Connection; what came before it has had its effect.
+func (c *conn) process(b *batch, data []byte) error {
+	b.conn = c
+	b.now = time.Now()
+	c.lastRead.Store(b.now.UnixNano())
+	for {
+		n, err := c.readAndDecide(b, data)
+		b.recordAndReply()
+		data = data[n:]
+		if err == io.ErrUnexpectedEOF {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		if room := c.out.wantRoom(c.broker.limits.OutboxBytes); room != nil {
+			// The client does not take its acknowledgements: take nothing more from it.
+			<-room
+		}
+	}
+	if len(data) == 0 {
+		c.partial, c.need = nil, 0
+		return nil
+	}
+	_, c.need, _ = packet.Size(data)
+	c.partial = slices.Clone(data)
+	return nil
+}
+
+// readAndDecide is the first half of the road: it steps the Session packet by packet
+// and decides what it asks for. It returns the bytes consumed, with io.ErrUnexpectedEOF
+// when the rest is incomplete and nil when the batch is full.
+func (c *conn) readAndDecide(b *batch, data []byte) (n int, err error) {
+	defer func() {
+		if broken := recover(); broken != nil {
+			err = &invariantBroken{value: broken, packet: data[n:], stack: debug.Stack()}
+		}
+	}()
+	for range batchPackets {
+		_, size, err := packet.Size(data[n:])
+		if err != nil {
+			return n, err
+		}
+		if size > c.broker.limits.PacketBytes {
+			return n, &colibri.Error{Op: "packet", Code: colibri.PacketTooLarge,
+				Err: fmt.Errorf("%d bytes, and this Server takes %d", size, c.broker.limits.PacketBytes)}
+		}
+		if size > len(data)-n {
+			return n, io.ErrUnexpectedEOF
+		}
+		p, _, err := b.decoder.Decode(data[n:n+size], c.version)
+		if err == io.ErrUnexpectedEOF {
+			err = errors.New("packet: shorter than its Fixed Header says")
+		}
+		if err != nil {
+			return n, err
+		}
+		if err := c.step(b, p); err != nil {
+			return n, err
+		}
+		n += size
+	}
+	return n, nil
+}
+
+// step hands one packet to the Session and decides what the Session asks for.
+func (c *conn) step(b *batch, p packet.Packet) error {
+	if err := c.receive(b, p); err != nil {
+		return err
+	}
+	switch b.out.Request.Kind {
+	case session.Publish:
+		b.received++
+		return c.publish(b)
+	case session.Subscribe:
+		c.deep = true
+		return c.subscribe(b)
+	case session.Unsubscribe:
+		c.deep = true
+		return c.unsubscribe(b)
+	case session.Disconnect:
+		return &goodbye{code: b.out.Request.Code}
+	}
+	return nil
+}
+
+// receive steps c's own Session.
+func (c *conn) receive(b *batch, p packet.Packet) error {
+	s := c.session
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conn.Load() != c {
+		return errTakenOver
+	}
+	b.out.Reset()
+	if err := s.state.Receive(b.now, p, &b.out); err != nil {
+		return err
+	}
+	switch p.Type() {
+	case packet.PUBACK, packet.PUBREC, packet.PUBCOMP: // the window may have opened
+		s.pump(b, &b.out)
+	}
+	b.reply(c, &b.out)
+	return nil
+}
+
+// reply sends what a step of c's Session has yielded, or holds it for the record step.
+// The caller holds the Session's lock.
+func (b *batch) reply(c *conn, out *session.Output) {
+	for i := range out.Replies {
+		b.send(c, &out.Replies[i])
+	}
+	out.Replies = out.Replies[:0]
+}
+
+// send is the reply step for one packet: at once while the batch has nothing to
+// record, and after the record step otherwise. It returns false for a PUBLISH that was
+// dropped. The caller holds the lock of c's Session, or r is a QoS 0 PUBLISH.
+func (b *batch) send(c *conn, r *session.Reply) bool {
+	if len(b.entries) == 0 && (b.conn == nil || b.conn.recording.Load() == 0) {
+		if c.write(b, r) {
+			return true
+		}
+		if r.PacketID != 0 {
+			c.session.state.Discard(r.PacketID) // behave as if it had been sent [MQTT-3.1.2-25]
+		}
+		return false
+	}
+	h := held{to: c, reply: *r}
+	if r.Type == packet.PUBLISH {
+		h.own = *r.Delivery
+		if h.own.QoS == colibri.AtMostOnce {
+			h.own.Message = h.own.Message.Clone()
+		}
+	}
+	b.held = append(b.held, h)
+	return true
+}
+
+// recordAndReply is the second half of the road.
+func (b *batch) recordAndReply() {
+	if len(b.entries) > 0 || len(b.held) > 0 {
+		b.record()
+	}
+	b.flush()
+}
+
+// flush writes out every outbox that the batch has touched, once.
+func (b *batch) flush() {
+	for i, c := range b.touched {
+		b.touched[i] = nil
+		c.flush(b.writer)
+	}
+	b.touched = b.touched[:0]
+	counters := &b.broker.counters
+	if b.published > 0 {
+		counters.publishSent.Add(b.published)
+		b.published = 0
+	}
+	if b.received > 0 {
+		counters.publishReceived.Add(b.received)
+		b.received = 0
+	}
+	b.encoder.begin(nil, time.Time{})
+}
+
+// record appends the batch's entries to the Log, and replies when that is done. The
+// replies move to a batch of their own, so that the reader goes on meanwhile; later
+// replies of this connection queue behind them, through the Log. What waits for the Log
+// is bounded by recordsInFlight for the whole broker.
+func (b *batch) record() {
+	b.broker.recordGate <- struct{}{}
+	after := b.broker.takeBatch()
+	after.now, after.conn = b.now, b.conn
+	after.held, b.held = b.held, after.held
+	if b.conn != nil {
+		b.conn.recording.Add(1)
+	}
+	b.broker.log.Append(0, b.entries, func(_ Pos, err error) {
+		<-b.broker.recordGate
+		after.replyRecorded(err)
+	})
+	b.entries = b.entries[:0]
+}
+
+// recordsInFlight is the number of batches that may wait for the Log at a time; when it
+// is reached, readers wait.
+const recordsInFlight = 1024
+
+// replyRecorded sends what was held. After a failed append nothing is acknowledged any
+// more: the connections that wait are closed.
+func (b *batch) replyRecorded(err error) {
+	if b.conn != nil {
+		b.conn.recording.Add(-1)
+		b.conn = nil
+	}
+	for i := range b.held {
+		h := &b.held[i]
+		if err != nil {
+			h.to.stop(&colibri.Error{Op: "record", Code: colibri.UnspecifiedError, Err: err})
+			continue
+		}
+		if h.reply.Type == packet.PUBLISH {
+			h.reply.Delivery = &h.own
+		}
+		if !h.to.write(b, &h.reply) && h.reply.PacketID != 0 {
+			s := h.to.session
+			s.mu.Lock()
+			s.state.Discard(h.reply.PacketID)
+			s.mu.Unlock()
+		}
+	}
+	clear(b.held)
+	b.held = b.held[:0]
+	b.flush()
+	b.giveBack()
+}
+
+// goodbye is a DISCONNECT of the client.
+type goodbye struct{ code colibri.ReasonCode }
+
+func (g *goodbye) Error() string { return "the client disconnected: " + g.code.String() }
+
+// errTakenOver ends a connection whose Session another one has.
+var errTakenOver = &colibri.Error{Op: "connection", Code: colibri.SessionTakenOver,
+	Err: errors.New("another connection uses the same Client Identifier")}
+
+// invariantBroken is a panic of the pure packages: it costs that connection, not the broker.
+type invariantBroken struct {
+	value  any
+	packet []byte
+	stack  []byte
+}
+
+func (e *invariantBroken) Error() string {
+	return fmt.Sprintf("internal error: %v (packet % x)", e.value, e.packet[:min(len(e.packet), 64)])
+}

@@ -1,0 +1,125 @@
+package broker
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/colibri-mqtt/colibri"
+)
+
+// Config is what a Broker is made of. The zero value is a broker that lets everybody
+// in, allows everything, and keeps its state in memory.
+type Config struct {
+	// Authenticator decides who may connect; nil lets everybody in.
+	Authenticator Authenticator
+	// Authorizer decides what a client may do; nil allows everything but publishing
+	// to topics that begin with $SYS/, which is the broker's own to write.
+	Authorizer Authorizer
+	// Log records what must survive; nil keeps it in memory only.
+	Log Log
+	// Peers are the other nodes of a cluster; nil means none.
+	Peers Peers
+	// Limits bound what clients may use; zero fields take the defaults of DefaultLimits.
+	Limits Limits
+	// Events receives everything worth knowing that happens, in the goroutine in which
+	// it happens: it must not block and must not call the Broker. Nil discards them.
+	Events func(Event)
+	// Logger receives what an operator has to act on. Nil discards it.
+	Logger *slog.Logger
+}
+
+// Limits bound what one client, and all of them, may use.
+type Limits struct {
+	ConnectTime       time.Duration // from the opened Network Connection to the complete CONNECT; 10 s
+	ConnectBytes      int           // size of a CONNECT packet; 100,000
+	Connections       int           // Network Connections at the same time; 0: no limit
+	PacketBytes       int           // size of a packet from a client; 2,000,000. Told to 5.0 clients as Maximum Packet Size
+	KeepAlive         uint16        // longest Keep Alive in seconds, imposed on 5.0 clients as Server Keep Alive; 0: no limit
+	Inflight          int           // QoS 1 and 2 messages on their way to one client; 20
+	ReceiveMaximum    uint16        // QoS 1 and 2 messages that one 5.0 client may have unacknowledged; 1,000
+	QueueMessages     int           // QoS 1 and 2 messages that wait for one client; 1,000. Below 0: no limit
+	QueueBytes        int           // their bytes; 64 MiB. Below 0: no limit
+	OutboxBytes       int           // bytes that wait for one client's Network Connection before QoS 0 messages are dropped; 1 MiB
+	Subscriptions     int           // of one Session; 0: no limit
+	Retained          int           // Retained Messages; 0: no limit
+	TopicAliasMaximum uint16        // Topic Aliases that a 5.0 client may use towards us; 10
+	SessionExpiry     uint32        // longest Session Expiry Interval in seconds; 0: no limit
+}
+
+// DefaultLimits returns the limits that hold where Config.Limits says nothing.
+func DefaultLimits() Limits {
+	return Limits{
+		ConnectTime:       10 * time.Second,
+		ConnectBytes:      100_000,
+		PacketBytes:       2_000_000,
+		Inflight:          20,
+		ReceiveMaximum:    1_000,
+		QueueMessages:     1_000,
+		QueueBytes:        64 << 20,
+		OutboxBytes:       1 << 20,
+		TopicAliasMaximum: 10,
+	}
+}
+
+func (l Limits) withDefaults() Limits {
+	d := DefaultLimits()
+	orDefault(&l.ConnectTime, d.ConnectTime)
+	orDefault(&l.ConnectBytes, d.ConnectBytes)
+	orDefault(&l.PacketBytes, d.PacketBytes)
+	orDefault(&l.Inflight, d.Inflight)
+	orDefault(&l.ReceiveMaximum, d.ReceiveMaximum)
+	orDefault(&l.QueueMessages, d.QueueMessages)
+	orDefault(&l.QueueBytes, d.QueueBytes)
+	orDefault(&l.OutboxBytes, d.OutboxBytes)
+	orDefault(&l.TopicAliasMaximum, d.TopicAliasMaximum)
+	l.PacketBytes = min(l.PacketBytes, 268_435_460)
+	l.ConnectBytes = min(l.ConnectBytes, l.PacketBytes)
+	return l
+}
+
+func orDefault[T comparable](value *T, standard T) {
+	var zero T
+	if *value == zero {
+		*value = standard
+	}
+}
+
+// ConnectRequest is what a client says of itself in CONNECT, and where it comes from.
+type ConnectRequest struct {
+	Version     colibri.Version
+	ClientID    string // assigned when the client gave none
+	HasUserName bool
+	UserName    string
+	HasPassword bool
+	Password    []byte // never to be logged
+	RemoteAddr  net.Addr
+	LocalAddr   net.Addr
+	TLS         *tls.ConnectionState // nil without TLS
+	Properties  colibri.Properties
+}
+
+// Authenticator decides who may connect.
+type Authenticator interface {
+	// Authenticate returns nil to let the client in, or an error: its
+	// colibri.ReasonCode goes into the CONNACK (NotAuthorized when it has none). It may
+	// block: it runs in a goroutine of its own for each connection, until ctx ends.
+	Authenticate(ctx context.Context, r *ConnectRequest) error
+}
+
+// Authorizer decides what a client that is connected may do. Its methods run on the
+// road: they must not block, and are called by many goroutines.
+type Authorizer interface {
+	// Publish returns Success, or the code that refuses the message.
+	Publish(c ClientInfo, topic string, qos colibri.QoS, retain bool) colibri.ReasonCode
+	// Subscribe returns the granted QoS as a code, or the code that refuses.
+	Subscribe(c ClientInfo, s colibri.Subscription) colibri.ReasonCode
+}
+
+// ClientInfo names a client towards an Authorizer and in events.
+type ClientInfo struct {
+	ClientID string
+	UserName string // empty without one
+}

@@ -1,0 +1,287 @@
+package broker
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"github.com/colibri-mqtt/colibri"
+	"github.com/colibri-mqtt/colibri/internal/session"
+	"github.com/colibri-mqtt/colibri/packet"
+)
+
+// ServeConn serves one Network Connection that the caller has opened, until it ends or
+// ctx does. It takes nc over and closes it.
+func (b *Broker) ServeConn(ctx context.Context, nc net.Conn) {
+	b.running.Add(1)
+	c, early := b.accept(ctx, nc)
+	if c == nil {
+		b.running.Done()
+		return
+	}
+	unwatch := context.AfterFunc(ctx, func() { c.stop(colibri.ServerShuttingDown) })
+	defer unwatch()
+	if err := c.begin(early); err != nil {
+		c.end(err)
+		return
+	}
+	c.run()
+}
+
+// serve is ServeConn for a connection of a listener. CONNECT is handled in the
+// goroutine that calls it; the reader is a fresh one, whose stack stays small.
+func (b *Broker) serve(nc net.Conn) {
+	c, early := b.accept(b.lifetime, nc)
+	if c == nil {
+		b.running.Done()
+		return
+	}
+	if err := c.begin(early); err != nil {
+		c.end(err)
+		return
+	}
+	go c.run()
+}
+
+// begin processes what the client has sent behind its CONNECT.
+func (c *conn) begin(early []byte) error {
+	if len(early) == 0 {
+		return nil
+	}
+	b := c.broker.takeBatch()
+	defer b.giveBack()
+	return c.process(b, early)
+}
+
+// accept reads the CONNECT of nc and answers it. It returns the connection and what the
+// client has sent behind its CONNECT, or nil when nc was refused and closed.
+func (b *Broker) accept(ctx context.Context, nc net.Conn) (c *conn, early []byte) {
+	b.emit(Opened{Remote: nc.RemoteAddr(), Local: nc.LocalAddr()})
+	ctx, cancel := context.WithTimeout(ctx, b.limits.ConnectTime)
+	defer cancel()
+	nc.SetDeadline(time.Now().Add(b.limits.ConnectTime))
+	unwatch := context.AfterFunc(ctx, func() { nc.SetDeadline(time.Unix(1, 0)) })
+	p, early, err := b.readConnect(nc)
+	var r *ConnectRequest
+	if err == nil {
+		r, err = b.admit(ctx, nc, p)
+	}
+	unwatch()
+	if err != nil {
+		b.refuse(nc, p, err)
+		return nil, nil
+	}
+	nc.SetDeadline(time.Time{})
+	return b.welcome(nc, p, r), early
+}
+
+// readConnect reads the first packet of a Network Connection, which must be a CONNECT
+// [MQTT-3.1.0-1]. p is not nil when enough of a CONNECT was read to answer it.
+func (b *Broker) readConnect(nc net.Conn) (p *packet.Connect, early []byte, err error) {
+	batch := b.takeBatch()
+	defer batch.giveBack()
+	buf := batch.buf
+	for n := 0; ; {
+		m, err := nc.Read(buf[n:])
+		n += m
+		if m > 0 {
+			kind, size, bad := packet.Size(buf[:n])
+			switch {
+			case bad == io.ErrUnexpectedEOF:
+			case bad != nil:
+				return nil, nil, bad
+			case kind != packet.CONNECT:
+				return nil, nil, &colibri.Error{Op: kind.String(), Code: colibri.ProtocolError, Rule: "MQTT-3.1.0-1",
+					Err: errors.New("the first packet must be CONNECT")}
+			case size > b.limits.ConnectBytes:
+				return nil, nil, &colibri.Error{Op: "CONNECT", Code: colibri.PacketTooLarge,
+					Err: fmt.Errorf("%d bytes, and this Server takes %d", size, b.limits.ConnectBytes)}
+			case n >= size:
+				return decodeConnect(append([]byte(nil), buf[:size]...), append([]byte(nil), buf[size:n]...))
+			case n == len(buf):
+				buf = append(make([]byte, 0, min(size, 2*n)), buf...)
+				buf = buf[:cap(buf)]
+			}
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+}
+
+// decodeConnect decodes a CONNECT, which may keep aliasing b.
+func decodeConnect(b, early []byte) (*packet.Connect, []byte, error) {
+	p, _, err := packet.Decode(b, 0)
+	connect, _ := p.(*packet.Connect)
+	if err == io.ErrUnexpectedEOF {
+		err = errors.New("CONNECT: shorter than its Fixed Header says")
+	}
+	return connect, early, err
+}
+
+// admit checks a CONNECT against what this broker takes, and asks the Authenticator.
+func (b *Broker) admit(ctx context.Context, nc net.Conn, p *packet.Connect) (*ConnectRequest, error) {
+	refusal := func(code colibri.ReasonCode, rule, reason string) error {
+		return &colibri.Error{Op: "CONNECT", Code: code, Rule: rule, Err: errors.New(reason)}
+	}
+	switch {
+	case b.closing.Load():
+		return nil, refusal(colibri.ServerShuttingDown, "", "this Server is shutting down")
+	case b.limits.Connections > 0 && b.conns.len() >= b.limits.Connections:
+		return nil, refusal(colibri.QuotaExceeded, "", "this Server has as many connections as it may have")
+	case p.ClientID == "" && p.Version == colibri.V31:
+		return nil, refusal(colibri.ClientIdentifierNotValid, "", "MQTT 3.1 requires a Client Identifier")
+	case p.ClientID == "" && p.Version == colibri.V311 && !p.CleanStart:
+		return nil, refusal(colibri.ClientIdentifierNotValid, "MQTT311-3.1.3-8", "an empty Client Identifier needs Clean Session")
+	case p.Properties.Has(colibri.AuthenticationMethod):
+		return nil, refusal(colibri.BadAuthenticationMethod, "MQTT-4.12.0-1", "this Server knows no Authentication Method")
+	case p.Version < colibri.V5 && b.limits.KeepAlive > 0 && (p.KeepAlive == 0 || p.KeepAlive > b.limits.KeepAlive):
+		return nil, refusal(colibri.ClientIdentifierNotValid, "", fmt.Sprintf("Keep Alive must be 1 to %d seconds", b.limits.KeepAlive))
+	case p.Will != nil && b.willDenied(p):
+		return nil, refusal(colibri.NotAuthorized, "", "the Will Topic is not allowed")
+	}
+	r := &ConnectRequest{Version: p.Version, ClientID: p.ClientID, HasUserName: p.HasUserName, UserName: p.UserName,
+		HasPassword: p.HasPassword, Password: p.Password, RemoteAddr: nc.RemoteAddr(), LocalAddr: nc.LocalAddr(),
+		Properties: p.Properties}
+	if secure, ok := nc.(*tls.Conn); ok {
+		state := secure.ConnectionState()
+		r.TLS = &state
+	}
+	if r.ClientID == "" {
+		r.ClientID = newClientID()
+	}
+	if b.authenticator == nil {
+		return r, nil
+	}
+	return r, b.authenticator.Authenticate(ctx, r) // [MQTT-3.1.4-2]
+}
+
+func (b *Broker) willDenied(p *packet.Connect) bool {
+	if a := b.authorizer; a != nil {
+		client := ClientInfo{ClientID: p.ClientID, UserName: p.UserName}
+		return a.Publish(client, p.Will.Topic, p.Will.QoS, p.Will.Retain).Failed()
+	}
+	return false
+}
+
+// newClientID returns a Client Identifier that no other Session has [MQTT-3.2.2-16].
+func newClientID() string {
+	var random [16]byte
+	rand.Read(random[:])
+	return "auto-" + hex.EncodeToString(random[:])
+}
+
+// refuse answers a CONNECT that is not accepted, as far as its sender can understand it,
+// and closes the Network Connection.
+func (b *Broker) refuse(nc net.Conn, p *packet.Connect, err error) {
+	var client ClientInfo
+	if p != nil {
+		client = ClientInfo{ClientID: p.ClientID, UserName: p.UserName}
+		if answer := refusalConnack(p, err); answer != nil {
+			nc.SetWriteDeadline(time.Now().Add(closeTime))
+			nc.Write(answer)
+		}
+	}
+	nc.Close()
+	b.emit(Refused{Client: client, Remote: nc.RemoteAddr(), Code: codeOf(err), Err: err})
+}
+
+// refusalConnack returns the CONNACK that refuses p, nil when there is to be none.
+func refusalConnack(p *packet.Connect, err error) []byte {
+	code := codeOf(err)
+	if _, ok := errors.AsType[colibri.ReasonCode](err); !ok {
+		code = colibri.NotAuthorized // an Authenticator that says no more
+	}
+	if p.Version < colibri.V5 {
+		returnCode, ok := code.ConnectReturnCode()
+		if !ok { // [MQTT311-3.1.4-1], [MQTT311-3.2.2-6]
+			return nil
+		}
+		return appendPacket(nil, &packet.Connack{Code: colibri.ReasonCode(returnCode)}, colibri.V311) // [MQTT311-3.2.2-4]
+	}
+	answer := &packet.Connack{Code: code} // [MQTT-3.2.2-6]
+	bytes := appendPacket(nil, answer, colibri.V5)
+	if reason := reasonOf(err); reason != "" {
+		answer.Properties = answer.Properties.AppendValue(colibri.ReasonString, reason)
+		full := appendPacket(nil, answer, colibri.V5)
+		if most, ok := p.Properties.Number(colibri.MaximumPacketSize); !ok || len(full) <= int(most) { // [MQTT-3.2.2-19]
+			bytes = full
+		}
+	}
+	return bytes
+}
+
+// welcome opens the Session of an admitted client and sends the CONNACK.
+func (b *Broker) welcome(nc net.Conn, p *packet.Connect, r *ConnectRequest) *conn {
+	c := &conn{broker: b, nc: nc, raw: rawConn(nc), version: p.Version, keepAlive: p.KeepAlive, opened: time.Now()}
+	c.client = ClientInfo{ClientID: r.ClientID, UserName: p.UserName}
+	c.lastRead.Store(c.opened.UnixNano())
+	o := session.Options{Version: p.Version, ReceiveMaximum: 65_535}
+	switch {
+	case p.Version < colibri.V5 && !p.CleanStart:
+		o.ExpiryInterval = session.NeverExpires // [MQTT311-3.1.2-4]
+	case p.Version == colibri.V5:
+		o.ExpiryInterval, _ = p.Properties.Number(colibri.SessionExpiryInterval)
+		if n, ok := p.Properties.Number(colibri.ReceiveMaximum); ok {
+			o.ReceiveMaximum = uint16(n)
+		}
+		c.maxPacket, _ = p.Properties.Number(colibri.MaximumPacketSize)
+	}
+	if b.limits.SessionExpiry > 0 {
+		o.ExpiryInterval = min(o.ExpiryInterval, b.limits.SessionExpiry)
+	}
+	if p.Will != nil {
+		o.Will, o.WillDelay = willMessage(p.Will, c.opened)
+	}
+	if p.Version == colibri.V5 && b.limits.KeepAlive > 0 && (c.keepAlive == 0 || c.keepAlive > b.limits.KeepAlive) {
+		c.keepAlive = b.limits.KeepAlive
+	}
+	_, present := b.join(c, r.ClientID, p.CleanStart, o, func(present bool) []byte {
+		return b.connack(c, p, r, o, present)
+	})
+	b.emit(Connected{Client: c.client, Remote: r.RemoteAddr, Local: r.LocalAddr, Version: p.Version,
+		CleanStart: p.CleanStart, SessionPresent: present, KeepAlive: c.keepAlive, Will: p.Will != nil})
+	return c
+}
+
+// connack returns the CONNACK of an accepted client: in 5.0 with what differs from what
+// it asked for, or from what the standard assumes.
+func (b *Broker) connack(c *conn, p *packet.Connect, r *ConnectRequest, o session.Options, present bool) []byte {
+	answer := &packet.Connack{SessionPresent: present && p.Version >= colibri.V311} // [MQTT-3.2.2-2], [MQTT-3.2.2-3]
+	if p.Version == colibri.V5 {
+		ps := colibri.Properties{}
+		if asked, _ := p.Properties.Number(colibri.SessionExpiryInterval); asked != o.ExpiryInterval {
+			ps = ps.AppendNumber(colibri.SessionExpiryInterval, o.ExpiryInterval)
+		}
+		ps = ps.AppendNumber(colibri.ReceiveMaximum, uint32(b.limits.ReceiveMaximum))
+		ps = ps.AppendNumber(colibri.MaximumPacketSize, uint32(b.limits.PacketBytes))
+		if p.ClientID == "" {
+			ps = ps.AppendValue(colibri.AssignedClientIdentifier, r.ClientID) // [MQTT-3.1.3-7]
+		}
+		ps = ps.AppendNumber(colibri.TopicAliasMaximum, uint32(b.limits.TopicAliasMaximum))
+		if c.keepAlive != p.KeepAlive {
+			ps = ps.AppendNumber(colibri.ServerKeepAlive, uint32(c.keepAlive)) // [MQTT-3.2.2-21]
+		}
+		answer.Properties = ps
+	}
+	return appendPacket(nil, answer, p.Version)
+}
+
+// willMessage returns the Will Message of a CONNECT and its delay in seconds.
+func willMessage(w *packet.Will, now time.Time) (m *colibri.Message, delay uint32) {
+	view := colibri.Message{Topic: w.Topic, Payload: w.Payload, QoS: w.QoS, Retain: w.Retain} // [MQTT-3.1.2-14], [MQTT-3.1.2-15]
+	for _, property := range w.Properties {
+		if property.ID == colibri.WillDelayInterval {
+			delay = property.Number
+			continue
+		}
+		view.Properties = append(view.Properties, property)
+	}
+	return view.Clone(), delay
+}

@@ -1,0 +1,256 @@
+package broker
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/colibri-mqtt/colibri"
+	"github.com/colibri-mqtt/colibri/internal/session"
+	"github.com/colibri-mqtt/colibri/packet"
+	"github.com/colibri-mqtt/colibri/topic"
+)
+
+// publish decides the PUBLISH that c's Session has asked for, and acknowledges it.
+func (c *conn) publish(b *batch) error {
+	r := &b.out.Request
+	code := c.mayPublish(&r.Message)
+	if code.Failed() {
+		c.broker.drop(c.client, DropDenied, 1)
+	} else {
+		code = b.publish(c, &r.Message)
+	}
+	if r.Message.QoS == colibri.AtMostOnce {
+		return nil
+	}
+	s := c.session
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.state.Published(r.PacketID, r.Message.QoS, code, &b.out)
+	b.reply(c, &b.out)
+	return nil
+}
+
+func (c *conn) mayPublish(m *colibri.Message) colibri.ReasonCode {
+	if a := c.broker.authorizer; a != nil {
+		return a.Publish(c.client, m.Topic, m.QoS, m.Retain)
+	}
+	if strings.HasPrefix(m.Topic, "$SYS/") || m.Topic == "$SYS" {
+		return colibri.NotAuthorized
+	}
+	return colibri.Success
+}
+
+// publish takes ownership of m: it retains it if m asks for that and hands it to every
+// Session with a matching Subscription. from is the publisher's connection, nil when it
+// is the broker itself. m may alias the batch's buffer.
+func (b *batch) publish(from *conn, m *colibri.Message) colibri.ReasonCode {
+	var publisher *liveSession
+	if from != nil {
+		publisher = from.session
+	}
+	b.broker.router.Route(m.Topic, publisher, &b.matches)
+	if m.QoS > colibri.AtMostOnce && len(b.matches.List) > 0 || m.Retain {
+		m = m.Clone() // Sessions and the retained store keep it
+	}
+	if m.Retain {
+		b.broker.retain(from, m)
+	}
+	if m.Expires == 0 || !m.Expired(b.now) {
+		b.encoder.begin(m, b.now)
+		for i := range b.matches.List {
+			match := &b.matches.List[i]
+			d := colibri.Delivery{
+				Message: m,
+				QoS:     min(m.QoS, match.QoS),
+				Retain:  m.Retain && match.RetainAsPublished, // [MQTT-3.3.1-12], [MQTT-3.3.1-13]
+			}
+			switch {
+			case match.Identifiers != nil:
+				d.Identifiers = match.Identifiers
+			case match.Identifier != 0:
+				d.Identifiers = []uint32{match.Identifier}
+			}
+			b.deliver(match.Subscriber, d)
+		}
+	}
+	if len(b.matches.List) == 0 {
+		return colibri.NoMatchingSubscribers
+	}
+	return colibri.Success
+}
+
+// deliver hands one Session its copy of the message.
+func (b *batch) deliver(s *liveSession, d colibri.Delivery) {
+	if d.QoS == colibri.AtMostOnce { // needs nothing of the Session's state
+		if c := s.conn.Load(); c != nil {
+			b.qos0 = d
+			b.send(c, &session.Reply{Type: packet.PUBLISH, Delivery: &b.qos0})
+		}
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return
+	}
+	c := s.conn.Load()
+	room := c != nil && c.out.hasRoom(b.broker.limits.OutboxBytes)
+	b.other.Reset()
+	switch s.state.Deliver(d, room, &b.other) {
+	case session.Sent:
+		b.reply(c, &b.other)
+	case session.QueueFull:
+		b.broker.drop(ClientInfo{ClientID: s.clientID}, DropQueueFull, 1)
+	}
+}
+
+// subscribe decides the Subscriptions that c's Session has asked for, answers them, and
+// then sends what is retained for them.
+func (c *conn) subscribe(b *batch) error {
+	r := &b.out.Request
+	codes := make([]colibri.ReasonCode, len(r.Subscriptions))
+	var retained []colibri.Subscription
+	for i, sub := range r.Subscriptions { // as if each came alone [MQTT-3.8.4-5]
+		granted, existed, code := c.grant(sub)
+		codes[i] = code
+		c.broker.emit(Subscribed{Client: c.client, Subscription: granted, Code: code})
+		if code.Failed() {
+			continue
+		}
+		_, _, shared := topic.SplitShared(granted.Filter)
+		switch {
+		case shared: // a Shared Subscription gets no Retained Messages
+		case granted.RetainHandling == colibri.SendRetained, // [MQTT-3.3.1-9]
+			granted.RetainHandling == colibri.SendRetainedIfNew && !existed: // [MQTT-3.3.1-10]
+			retained = append(retained, granted)
+		}
+	}
+	s := c.session
+	s.mu.Lock()
+	if s.conn.Load() != c {
+		s.mu.Unlock()
+		return errTakenOver
+	}
+	s.state.Subscribed(r.PacketID, codes, &b.out)
+	b.reply(c, &b.out)
+	s.mu.Unlock()
+
+	for _, sub := range retained {
+		messages := c.broker.retainedFor(sub.Filter)
+		s.mu.Lock()
+		s.state.AddRetained(sub, messages, c.broker.retained.Get)
+		s.pump(b, &b.out)
+		b.reply(c, &b.out)
+		s.mu.Unlock()
+	}
+	return nil
+}
+
+// grant authorizes one Subscription and enters it in the Session and the router.
+func (c *conn) grant(sub colibri.Subscription) (granted colibri.Subscription, existed bool, code colibri.ReasonCode) {
+	granted = sub
+	if a := c.broker.authorizer; a != nil {
+		if code = a.Subscribe(c.client, sub); code.Failed() {
+			granted.Filter = strings.Clone(sub.Filter)
+			return granted, false, code
+		}
+		granted.QoS = min(sub.QoS, colibri.QoS(code))
+	}
+	s := c.session
+	s.mu.Lock()
+	if s.conn.Load() != c {
+		s.mu.Unlock()
+		return granted, false, colibri.UnspecifiedError
+	}
+	granted, existed, ok := s.state.Grant(granted)
+	s.mu.Unlock()
+	if !ok {
+		granted.Filter = strings.Clone(sub.Filter)
+		return granted, false, colibri.QuotaExceeded
+	}
+	c.broker.router.Subscribe(s, granted)
+	s.mu.Lock()
+	ended := s.ended
+	s.mu.Unlock()
+	if ended { // the Session was replaced meanwhile
+		c.broker.router.Unsubscribe(s, granted.Filter)
+	}
+	return granted, existed, colibri.ReasonCode(granted.QoS) // [MQTT-3.8.4-7]
+}
+
+// unsubscribe decides the UNSUBSCRIBE that c's Session has asked for, and answers it.
+func (c *conn) unsubscribe(b *batch) error {
+	r := &b.out.Request
+	s := c.session
+	codes := make([]colibri.ReasonCode, len(r.Filters))
+	for i, filter := range r.Filters { // [MQTT-3.10.4-6]
+		codes[i] = colibri.NoSubscriptionExisted
+		s.mu.Lock()
+		existed := s.conn.Load() == c && s.state.Revoke(filter)
+		s.mu.Unlock()
+		if existed {
+			c.broker.router.Unsubscribe(s, filter) // [MQTT-3.10.4-2]
+			codes[i] = colibri.Success
+			c.broker.emit(Unsubscribed{Client: c.client, Filter: strings.Clone(filter)})
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conn.Load() != c {
+		return errTakenOver
+	}
+	s.state.Unsubscribed(r.PacketID, codes, &b.out)
+	b.reply(c, &b.out)
+	return nil
+}
+
+// retain replaces, or with an empty payload removes, what is retained for m's topic. m
+// belongs to the store from now on.
+func (b *Broker) retain(from *conn, m *colibri.Message) {
+	if len(m.Payload) == 0 { // [MQTT-3.3.1-6], [MQTT-3.3.1-7]
+		b.retained.Delete(m.Topic)
+		return
+	}
+	if b.limits.Retained > 0 && b.retained.Len() >= b.limits.Retained && b.retained.Get(m.Topic) == nil {
+		var client ClientInfo
+		if from != nil {
+			client = from.client
+		}
+		b.drop(client, DropRetained, 1)
+		return
+	}
+	b.retained.Set(m.Topic, m) // [MQTT-3.3.1-5]
+}
+
+// retainedFor returns what is retained for the topics that filter matches.
+func (b *Broker) retainedFor(filter string) (messages []*colibri.Message) {
+	b.retained.Select(filter, func(_ string, m *colibri.Message) bool {
+		messages = append(messages, m)
+		return true
+	})
+	return messages
+}
+
+// publishOwn publishes a message of the broker itself, such as a Will Message.
+func (b *Broker) publishOwn(m *colibri.Message) {
+	batch := b.takeBatch()
+	defer batch.giveBack()
+	batch.now = time.Now()
+	batch.publish(nil, m)
+	batch.recordAndReply()
+}
+
+// Publish hands m to every Session with a matching Subscription, and retains it if m
+// asks for that, as if a client had sent it. m must not be changed any more. It returns
+// a *topic.SyntaxError for a Topic Name that is not valid.
+func (b *Broker) Publish(m *colibri.Message) error {
+	if err := topic.CheckName(m.Topic); err != nil {
+		return err
+	}
+	if !m.QoS.Valid() {
+		return errors.New("publish: QoS must be 0, 1 or 2")
+	}
+	b.publishOwn(m)
+	return nil
+}

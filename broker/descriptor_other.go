@@ -1,0 +1,8 @@
+//go:build unix && !linux
+
+package broker
+
+import "syscall"
+
+func readDescriptor(fd uintptr, b []byte) (int, error)  { return syscall.Read(int(fd), b) }
+func writeDescriptor(fd uintptr, b []byte) (int, error) { return syscall.Write(int(fd), b) }

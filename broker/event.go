@@ -1,0 +1,92 @@
+package broker
+
+import (
+	"net"
+	"time"
+
+	"github.com/colibri-mqtt/colibri"
+)
+
+// Event is something that happened, for logs, counters and screens. The set is sealed:
+// Opened, Connected, Refused, Disconnected, Subscribed, Unsubscribed and Dropped. Events
+// never hold a password or a payload.
+type Event interface{ event() }
+
+// Opened is a Network Connection that was accepted; its CONNECT has not come yet.
+type Opened struct {
+	Remote, Local net.Addr
+}
+
+// Connected is a client whose CONNECT was accepted.
+type Connected struct {
+	Client         ClientInfo
+	Remote, Local  net.Addr
+	Version        colibri.Version
+	CleanStart     bool
+	SessionPresent bool
+	KeepAlive      uint16 // seconds
+	Will           bool
+}
+
+// Refused is a Network Connection that ended without an accepted CONNECT.
+type Refused struct {
+	Client ClientInfo // empty when no CONNECT could be read
+	Remote net.Addr
+	Code   colibri.ReasonCode
+	Err    error // in plain words
+}
+
+// Disconnected is the end of a connected client.
+type Disconnected struct {
+	Client ClientInfo
+	Remote net.Addr
+	Code   colibri.ReasonCode // what was sent or received in DISCONNECT, or would have been
+	Err    error              // why, in plain words; nil when the client said goodbye
+	After  time.Duration
+}
+
+// Subscribed is an answer to a Subscription that was asked for.
+type Subscribed struct {
+	Client       ClientInfo
+	Subscription colibri.Subscription
+	Code         colibri.ReasonCode
+}
+
+// Unsubscribed is a Subscription that a client ended.
+type Unsubscribed struct {
+	Client ClientInfo
+	Filter string
+}
+
+// Dropped counts messages that were not delivered as asked, by reason.
+type Dropped struct {
+	Client ClientInfo
+	Reason DropReason
+}
+
+func (Opened) event()       {}
+func (Connected) event()    {}
+func (Refused) event()      {}
+func (Disconnected) event() {}
+func (Subscribed) event()   {}
+func (Unsubscribed) event() {}
+func (Dropped) event()      {}
+
+// DropReason says why a message was not delivered.
+type DropReason int
+
+// The reasons.
+const (
+	DropQueueFull DropReason = iota // QoS 1 or 2: Limits.QueueMessages or QueueBytes
+	DropSlow                        // QoS 0: Limits.OutboxBytes wait for the client
+	DropTooLarge                    // larger than the client's Maximum Packet Size
+	DropExpired                     // its Message Expiry Interval passed
+	DropDenied                      // the Authorizer refused it
+	DropRetained                    // Limits.Retained: delivered, not retained
+	dropReasons
+)
+
+var dropNames = [dropReasons]string{"queue full", "slow consumer", "packet too large", "expired", "denied", "too many retained"}
+
+// String returns the reason in words.
+func (r DropReason) String() string { return dropNames[r] }

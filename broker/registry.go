@@ -1,0 +1,221 @@
+package broker
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/colibri-mqtt/colibri"
+	"github.com/colibri-mqtt/colibri/internal/session"
+)
+
+// registry finds a Session by its ClientID. Its lock comes first of all.
+type registry struct {
+	mu       sync.Mutex
+	sessions map[string]*liveSession
+}
+
+func (r *registry) len() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.sessions)
+}
+
+// liveSession is a Session with its place in the broker.
+type liveSession struct {
+	clientID string
+	conn     atomic.Pointer[conn] // nil while the client is not connected
+	alarm    int                  // place in the alarm's heap + 1, 0 without one; guarded by the alarm's lock
+
+	mu      sync.Mutex // guards what follows, and changes of conn
+	state   session.Session
+	ended   bool             // replaced or expired: nothing is delivered to it any more
+	due     time.Time        // the end of the Session; zero while connected and when it never ends
+	will    *colibri.Message // delayed, published at willDue
+	willDue time.Time
+}
+
+// online reports whether the client is connected.
+func (s *liveSession) online() bool { return s.conn.Load() != nil }
+
+// pumpReplies is how much pump sends before it looks for room again.
+const pumpReplies = 64
+
+// pump moves waiting messages into out as the window and the outbox allow. The caller
+// holds s.mu.
+func (s *liveSession) pump(b *batch, out *session.Output) {
+	c := s.conn.Load()
+	if c == nil {
+		return
+	}
+	s.state.Resume(out)
+	if !s.state.Waiting() || !c.out.hasRoom(b.broker.limits.OutboxBytes) {
+		return
+	}
+	expired, more := s.state.Pump(b.now, pumpReplies, out)
+	b.broker.drop(c.client, DropExpired, expired)
+	if more {
+		c.out.hunger()
+	}
+}
+
+// join opens c on the Session of its ClientID: the one that exists, or a new one. It
+// queues the CONNACK that connack makes and what has to be resent, and returns the
+// connection whose place c takes and the Session that it ends, if any.
+func (b *Broker) join(c *conn, clientID string, cleanStart bool, o session.Options, connack func(sessionPresent bool) []byte) (taken *conn, present bool) {
+	batch := b.takeBatch()
+	defer batch.giveBack()
+	batch.now = time.Now()
+
+	var ended *liveSession
+	var will *colibri.Message
+	b.registry.mu.Lock()
+	s := b.registry.sessions[clientID]
+	if s != nil {
+		s.mu.Lock()
+		if old := s.conn.Load(); old != nil {
+			taken = old
+			s.conn.Store(nil)
+			message, delay := s.state.Close()
+			if message != nil && (delay == 0 || cleanStart) {
+				will = message // [MQTT-3.1.2-8]; a longer delay has not passed [MQTT-3.1.3-9]
+			}
+			if !s.state.Durable() {
+				s.ended = true
+			}
+		}
+		if cleanStart && s.will != nil { // the Session ends, so its delayed Will Message is due
+			will = s.will
+		}
+		s.will = nil // [MQTT-3.1.3-9]
+		if cleanStart {
+			s.ended = true // [MQTT-3.1.2-4]
+		}
+		if s.ended {
+			ended = s
+		}
+		s.mu.Unlock()
+	}
+	present = s != nil && ended == nil
+	if !present {
+		s = &liveSession{clientID: clientID, state: session.New(b.sessionLimits)} // [MQTT-3.1.2-6]
+		b.registry.sessions[clientID] = s
+	}
+	s.mu.Lock()
+	c.session = s
+	c.client.ClientID = s.clientID
+	s.due = time.Time{}
+	s.state.Open(o)
+	c.out.add(func(buf []byte) []byte { return append(buf, connack(present)...) }) // [MQTT-3.2.0-1]
+	b.conns.add(c)
+	s.conn.Store(c)
+	batch.out.Reset()
+	s.pump(batch, &batch.out) // [MQTT-3.1.2-5]
+	batch.reply(c, &batch.out)
+	s.mu.Unlock()
+	b.registry.mu.Unlock()
+
+	if taken != nil {
+		taken.stop(errTakenOver) // [MQTT-3.1.4-3]
+	}
+	if ended != nil {
+		b.forget(ended)
+	}
+	if will != nil {
+		batch.publish(nil, will)
+	}
+	batch.recordAndReply()
+	c.flush(batch.writer)
+	return taken, present
+}
+
+// leave ends c's part in its Session, unless another connection has taken it.
+func (b *Broker) leave(c *conn) {
+	s := c.session
+	now := time.Now()
+	s.mu.Lock()
+	if s.conn.Load() != c {
+		s.mu.Unlock()
+		return
+	}
+	s.conn.Store(nil)
+	will, delay := s.state.Close()
+	if will != nil && delay > 0 {
+		s.will, s.willDue = will, now.Add(time.Duration(delay)*time.Second)
+		b.alarm.set(s.willDue, s)
+		will = nil
+	}
+	switch interval := s.state.ExpiryInterval(); interval {
+	case 0:
+		s.ended = true // [MQTT-4.1.0-2]
+	case session.NeverExpires:
+	default:
+		s.due = now.Add(time.Duration(interval) * time.Second)
+		b.alarm.set(s.due, s)
+	}
+	ended := s.ended
+	s.mu.Unlock()
+
+	if ended {
+		b.discard(s)
+	}
+	if will != nil && !b.closing.Load() {
+		b.publishOwn(will)
+	}
+}
+
+// discard removes an ended Session from the registry and the router.
+func (b *Broker) discard(s *liveSession) {
+	b.registry.mu.Lock()
+	if b.registry.sessions[s.clientID] == s {
+		delete(b.registry.sessions, s.clientID)
+	}
+	b.registry.mu.Unlock()
+	b.forget(s)
+}
+
+// forget removes the Subscriptions of an ended Session from the router.
+func (b *Broker) forget(s *liveSession) {
+	b.alarm.clear(s)
+	s.mu.Lock()
+	subscriptions := s.state.Subscriptions() // nobody changes those of an ended Session
+	s.mu.Unlock()
+	for i := range subscriptions {
+		b.router.Unsubscribe(s, subscriptions[i].Filter)
+	}
+}
+
+// expire acts on what has become due for a Session without a connection: its delayed
+// Will Message, its end. The alarm calls it.
+func (b *Broker) expire(s *liveSession, now time.Time) {
+	var will *colibri.Message
+	s.mu.Lock()
+	if s.will != nil && !now.Before(s.willDue) {
+		will, s.will = s.will, nil
+	}
+	ended := !s.due.IsZero() && !now.Before(s.due) && s.conn.Load() == nil && !s.ended
+	if ended {
+		s.ended = true // [MQTT-4.1.0-2]
+		if s.will != nil {
+			will, s.will = s.will, nil
+		}
+	}
+	var next time.Time
+	switch {
+	case s.ended || s.conn.Load() != nil:
+	case s.will != nil:
+		next = s.willDue
+	default:
+		next = s.due
+	}
+	s.mu.Unlock()
+	if !next.IsZero() {
+		b.alarm.set(next, s)
+	}
+	if ended {
+		b.discard(s)
+	}
+	if will != nil {
+		b.publishOwn(will)
+	}
+}

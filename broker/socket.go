@@ -1,0 +1,159 @@
+package broker
+
+import (
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"syscall"
+)
+
+// A Network Connection that has a file descriptor is driven without buffers while it
+// is idle and without a goroutine that writes: see wait and writeSome. One that has
+// none (the in-memory transport, TLS) is read with a buffer at hand and written by
+// drain.
+
+// rawConn returns the descriptor's access of nc, nil when it has none.
+func rawConn(nc net.Conn) syscall.RawConn {
+	sc, ok := nc.(syscall.Conn)
+	if !ok {
+		return nil
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	return raw
+}
+
+// writer writes to a descriptor without allocating: it keeps the function that
+// RawConn.Write wants. A batch has one; others come from writers.
+type writer struct {
+	bytes   []byte
+	n       int
+	err     error
+	whole   bool // wait until everything is written
+	attempt func(fd uintptr) bool
+}
+
+var writers = sync.Pool{New: func() any { return newWriter() }}
+
+func newWriter() *writer {
+	w := &writer{}
+	w.attempt = func(fd uintptr) bool {
+		for w.n < len(w.bytes) {
+			n, err := writeDescriptor(fd, w.bytes[w.n:])
+			switch err {
+			case nil:
+				w.n += n
+			case syscall.EINTR:
+			case syscall.EAGAIN:
+				return !w.whole
+			default:
+				w.err = err
+				return true
+			}
+		}
+		return true
+	}
+	return w
+}
+
+func (w *writer) write(raw syscall.RawConn, b []byte, whole bool) (int, error) {
+	w.bytes, w.n, w.err, w.whole = b, 0, nil, whole
+	err := raw.Write(w.attempt)
+	w.bytes = nil
+	if err == nil {
+		err = w.err
+	}
+	return w.n, err
+}
+
+// writeSome writes what the peer takes at once: nothing on a Network Connection
+// without a descriptor.
+func (c *conn) writeSome(w *writer, b []byte) (int, error) {
+	if c.raw == nil {
+		return 0, nil
+	}
+	return w.write(c.raw, b, false)
+}
+
+// writeAll writes b and waits as long as it takes.
+func (c *conn) writeAll(w *writer, b []byte) error {
+	if c.raw == nil {
+		_, err := c.nc.Write(b)
+		return err
+	}
+	_, err := w.write(c.raw, b, true)
+	return err
+}
+
+// wait reads and processes packets until the Network Connection ends. again is true
+// when it returned only to go on in a fresh goroutine with a small stack.
+func (c *conn) wait() (again bool, err error) {
+	if c.raw == nil {
+		return false, c.waitBlocking()
+	}
+	var cause error
+	err = c.raw.Read(func(fd uintptr) bool {
+		for {
+			var idle bool
+			idle, cause = c.readDescriptor(fd)
+			switch {
+			case cause != nil:
+				return true
+			case idle && c.deep:
+				again = true // let go of a stack that a rare packet has grown
+				c.deep = false
+				return true
+			case idle:
+				return false
+			}
+		}
+	})
+	if cause != nil {
+		err = cause
+	}
+	return again, err
+}
+
+// readDescriptor reads once and processes what came; idle is true when nothing did.
+func (c *conn) readDescriptor(fd uintptr) (idle bool, err error) {
+	b := c.broker.takeBatch()
+	defer b.giveBack()
+	n, err := readDescriptor(fd, c.space(b))
+	switch {
+	case err == syscall.EAGAIN:
+		return true, nil
+	case err == syscall.EINTR:
+		return false, nil
+	case err != nil:
+		return false, err
+	case n == 0:
+		return false, io.EOF
+	}
+	return false, c.arrived(b, n)
+}
+
+// waitBlocking is wait for a Network Connection without a descriptor.
+func (c *conn) waitBlocking() error {
+	for {
+		b := c.broker.takeBatch()
+		n, err := c.nc.Read(c.space(b))
+		if n > 0 {
+			if failed := c.arrived(b, n); failed != nil {
+				err = failed
+			}
+		}
+		b.giveBack()
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// peerGone reports whether err only says that the peer or we have closed.
+func peerGone(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrClosedPipe) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}

@@ -1,0 +1,127 @@
+package router
+
+import "github.com/colibri-mqtt/colibri"
+
+// Match is one subscriber that receives a message, with what its Subscriptions make
+// of it.
+type Match[S comparable] struct {
+	Subscriber        S
+	QoS               colibri.QoS // the highest of the Subscriptions that matched [MQTT-3.3.4-2]
+	RetainAsPublished bool
+	Identifier        uint32   // the Subscription Identifier when there is just one; 0 without
+	Identifiers       []uint32 // all of them when there are more [MQTT-3.3.4-4]
+}
+
+// Matches collects the subscribers of one message. It keeps its memory from one Route
+// to the next; it is not safe for concurrent use.
+type Matches[S comparable] struct {
+	List    []Match[S]
+	shared  []Match[S] // the members chosen from Shared Subscriptions, put at the end of List
+	overlap map[S]int  // position in List, from the second filter on
+	filters int
+}
+
+// keepOverlap is the number of subscribers above which the map is not kept for the
+// next message: clearing a large one costs more than it saves.
+const keepOverlap = 1024
+
+// Route fills m with the subscribers of topic name, each once whatever the number of
+// its Subscriptions that match. publisher is the Session that sent the message: its No
+// Local Subscriptions do not match [MQTT-3.8.3-3]. Of a Shared Subscription one member
+// is chosen, in turn among those that are online.
+func (r *Router[S]) Route(name string, publisher S, m *Matches[S]) {
+	m.List = m.List[:0]
+	m.filters = 0
+	r.tree.Match(name, func(n *node[S]) bool {
+		m.addNode(n, publisher)
+		for _, g := range n.groups {
+			m.addMember(g, r.online)
+		}
+		return true
+	})
+	m.List = append(m.List, m.shared...)
+	m.shared = m.shared[:0]
+	switch n := len(m.overlap); {
+	case n > keepOverlap:
+		m.overlap = nil
+	case n > 0:
+		clear(m.overlap)
+	}
+}
+
+func (m *Matches[S]) addNode(n *node[S], publisher S) {
+	size := n.entries.len()
+	if size == 0 {
+		return
+	}
+	m.filters++
+	m.addEntry(&n.entries.first, publisher)
+	for i, left := 0, size-1; left > 0; i++ {
+		page := n.entries.pages[i]
+		for j := range min(left, pageLength) {
+			m.addEntry(&page[j], publisher)
+		}
+		left -= pageLength
+	}
+}
+
+func (m *Matches[S]) addEntry(e *entry[S], publisher S) {
+	if e.noLocal && e.subscriber == publisher {
+		return
+	}
+	if m.filters > 1 {
+		if i, ok := m.find(e.subscriber); ok {
+			m.List[i].merge(e)
+			return
+		}
+		m.overlap[e.subscriber] = len(m.List)
+	}
+	m.List = append(m.List, Match[S]{Subscriber: e.subscriber, QoS: e.qos,
+		RetainAsPublished: e.retainAsPublished, Identifier: e.identifier})
+}
+
+// find looks for a subscriber that an earlier filter has matched.
+func (m *Matches[S]) find(s S) (int, bool) {
+	if len(m.overlap) == 0 {
+		if m.overlap == nil {
+			m.overlap = make(map[S]int)
+		}
+		for i := range m.List {
+			m.overlap[m.List[i].Subscriber] = i
+		}
+	}
+	i, ok := m.overlap[s]
+	return i, ok
+}
+
+// merge adds a further Subscription of the same subscriber.
+func (to *Match[S]) merge(e *entry[S]) {
+	to.QoS = max(to.QoS, e.qos)
+	to.RetainAsPublished = to.RetainAsPublished || e.retainAsPublished
+	switch {
+	case e.identifier == 0:
+	case to.Identifiers != nil:
+		to.Identifiers = append(to.Identifiers, e.identifier)
+	case to.Identifier != 0:
+		to.Identifiers = []uint32{to.Identifier, e.identifier}
+	default:
+		to.Identifier = e.identifier
+	}
+}
+
+// addMember chooses the member of a Shared Subscription that receives the message: the
+// next one that is online, or the next one when none is. It is a delivery of its own,
+// beside those of the Subscriptions that are not shared.
+func (m *Matches[S]) addMember(g *group[S], online func(S) bool) {
+	size := g.members.len()
+	turn := int(g.turn.Add(1)-1) % size
+	chosen := g.members.at(turn)
+	for i := range size {
+		if e := g.members.at((turn + i) % size); online(e.subscriber) {
+			chosen = e
+			break
+		}
+	}
+	m.shared = append(m.shared, Match[S]{Subscriber: chosen.subscriber, QoS: chosen.qos,
+		RetainAsPublished: chosen.retainAsPublished, Identifier: chosen.identifier})
+}
