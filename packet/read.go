@@ -70,7 +70,7 @@ func (r *reader) byte(name string) byte {
 
 // flag returns the bit mask of b, the byte that was read last.
 func (r *reader) flag(name string, b, mask byte) bool {
-	if r.record != nil {
+	if r.record != nil && r.err == nil {
 		r.record.flag(name, r.at, mask, b&mask != 0)
 	}
 	return b&mask != 0
@@ -79,7 +79,7 @@ func (r *reader) flag(name string, b, mask byte) bool {
 // bits returns the bits mask of b, the byte that was read last, moved to the right.
 func (r *reader) bits(name string, b, mask byte) byte {
 	value := b & mask / (mask & -mask)
-	if r.record != nil {
+	if r.record != nil && r.err == nil {
 		r.record.bits(name, r.at, mask, value)
 	}
 	return value
