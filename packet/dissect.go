@@ -150,7 +150,8 @@ func (rec *recorder) wrapLast(name string, start int) {
 	last := rec.fields[len(rec.fields)-1]
 	rec.fields = rec.fields[:len(rec.fields)-1]
 	rec.property = rec.open(name, start)
-	rec.add(Field{Name: last.Name, Start: last.Start, End: last.End, Value: last.Value, Text: last.Text})
+	text := fmt.Sprintf("%d (0x%02X)", last.Value, last.Value)
+	rec.add(Field{Name: last.Name, Start: last.Start, End: last.End, Value: last.Value, Text: text})
 }
 
 // unwrap ends the group of a property, and gives it the value that it holds.

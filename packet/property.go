@@ -260,8 +260,8 @@ func (r *reader) property(in Type, seen *uint64) colibri.Property {
 	case BinaryData:
 		p.Value = view(r.binary(row.name))
 	case UTF8StringPair:
-		p.Name = r.text(row.name + " name")
-		p.Value = r.text(row.name + " value")
+		p.Name = r.text("User Property name") // the only one of this type
+		p.Value = r.text("User Property value")
 	}
 	if r.record != nil && r.err == nil {
 		r.record.unwrap(r.at)
@@ -312,8 +312,8 @@ func (w *writer) property(p *colibri.Property, in Type, seen *uint64) {
 	case BinaryData:
 		w.binaryString(row.name, p.Value)
 	case UTF8StringPair:
-		w.text(row.name, p.Name)
-		w.text(row.name, p.Value)
+		w.text("User Property name", p.Name)
+		w.text("User Property value", p.Value)
 	}
 }
 
