@@ -291,7 +291,6 @@ func (s *State) settle(session *Session) {
 		}
 		if used[d.PacketID] || d.State == Sent && d.Message == nil {
 			s.drop(session, d)
-			continue
 		}
 		used[d.PacketID] = true
 	}

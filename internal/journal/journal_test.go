@@ -171,6 +171,8 @@ func TestFoldSaysWhere(t *testing.T) {
 		{"unknown type", append(opened[:7:7], 2, 0x7F, 1), "journal entry, byte 8, type 0x7F: unknown type: a newer version of Colibri wrote it"},
 		{"incomplete", append(opened[:7:7], 2, 0x12), "journal entry, byte 7: unexpected EOF"},
 		{"no such Message", queued, `journal entry, byte 7: no Message 9 is stored, and Delivery 1 of Session 1 (client "a") refers to it`},
+		{"another's Session", Append(opened[:7:7], SessionOpened{1, "b", colibri.V5, 60}),
+			`journal entry, byte 7: the Session with number 1 belongs to client "a", not to "b"`},
 		{"format of the future", Append(nil, Format{Version: 2}),
 			"journal entry, byte 0: the journal has format 2, this version of Colibri reads format 1: start the version that wrote it"},
 	} {

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math"
 	"time"
 
@@ -120,13 +121,15 @@ func later(at int64, seconds uint32) int64 {
 	return at + span
 }
 
-func (s *State) sessionOpened(e SessionOpened) {
+func (s *State) sessionOpened(e SessionOpened) error {
+	s.LastSession = max(s.LastSession, e.Session)
 	session := s.numbered[e.Session]
-	if session == nil {
+	switch {
+	case session == nil:
 		if before := s.Sessions[e.ClientID]; before != nil {
 			if before.Number > e.Session {
 				s.Ignored++
-				return
+				return nil
 			}
 			s.end(before) // [MQTT-3.1.2-4]
 		}
@@ -138,11 +141,13 @@ func (s *State) sessionOpened(e SessionOpened) {
 			deliveries:    map[uint64]*Delivery{},
 		}
 		s.Sessions[e.ClientID], s.numbered[e.Session] = session, session
-		s.LastSession = max(s.LastSession, e.Session)
+	case session.ClientID != e.ClientID:
+		return fmt.Errorf("the Session with number %d belongs to client %q, not to %q", e.Session, session.ClientID, e.ClientID)
 	}
 	session.Version, session.ExpiryInterval = e.Version, e.ExpiryInterval
 	session.Closed = 0
 	session.Will, session.WillDelay = nil, 0 // [MQTT-3.1.3-9]
+	return nil
 }
 
 func (s *State) sessionClosed(e SessionClosed) {

@@ -39,8 +39,8 @@ func NewState() *State {
 // Apply folds e into s. s keeps the strings, Properties and Identifiers of e, which
 // Decode has made, and copies a Payload.
 //
-// An error says that the log is not what a broker writes: a format of the future, or
-// a Delivery of a Message that is not there. s must not be used after it.
+// An error says that the log is not what a broker writes: a format of the future, a
+// Delivery of a Message that is not there, a Session that changes its ClientID. s must not be used after it.
 func (s *State) Apply(e Entry) error {
 	switch e := e.(type) {
 	case Format:
@@ -48,7 +48,7 @@ func (s *State) Apply(e Entry) error {
 	case Recovered:
 		s.recovered(e)
 	case SessionOpened:
-		s.sessionOpened(e)
+		return s.sessionOpened(e)
 	case SessionClosed:
 		s.sessionClosed(e)
 	case SessionEnded:
