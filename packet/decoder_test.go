@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/colibri-mqtt/colibri"
 	"github.com/colibri-mqtt/colibri/packet"
 )
@@ -78,47 +80,66 @@ func TestAppendAllocations(t *testing.T) {
 	}
 }
 
-// TestDecoderKeepsNothing: a packet must not show what the one before it had, and
-// memory that one huge packet needed is not kept for all the small ones.
-func TestDecoderKeepsNothing(t *testing.T) {
+// TestDecoderForgets: a packet must not show what the one before it had, and memory
+// that one huge packet needed is not kept for all the small ones behind it.
+func TestDecoderForgets(t *testing.T) {
+	many := func(text string) string { return strings.Repeat(text, 500) }
+	small := []valid{
+		{wire: `10 # "MQTT" 05 00 00 00 {} "c"`, want: &packet.Connect{Version: v5, ClientID: "c"}},
+		{wire: `20 # 00 00 {}`, want: &packet.Connack{}},
+		{wire: `30 # "a" {}`, want: &packet.Publish{Topic: "a"}},
+		{wire: `40 # 00 01`, want: &packet.Puback{PacketID: 1}},
+		{wire: `50 # 00 01`, want: &packet.Pubrec{PacketID: 1}},
+		{wire: `62 # 00 01`, want: &packet.Pubrel{PacketID: 1}},
+		{wire: `70 # 00 01`, want: &packet.Pubcomp{PacketID: 1}},
+		{wire: `82 # 00 01 {} "a" 00`, want: &packet.Subscribe{PacketID: 1, Subscriptions: []colibri.Subscription{{Filter: "a"}}}},
+		{wire: `90 # 00 01 {} 00`, want: &packet.Suback{PacketID: 1, Codes: []colibri.ReasonCode{0}}},
+		{wire: `A2 # 00 01 {} "a"`, want: &packet.Unsubscribe{PacketID: 1, Filters: []string{"a"}}},
+		{wire: `B0 # 00 01 {} 00`, want: &packet.Unsuback{PacketID: 1, Codes: []colibri.ReasonCode{0}}},
+		{wire: `E0 00`, want: &packet.Disconnect{}},
+		{wire: `F0 00`, want: &packet.Auth{}},
+	}
 	var d packet.Decoder
-	for _, text := range []string{
-		`10 # "MQTT" 05 C6 00 3C { 11 00 00 0E 10 } "client" { 18 00 00 00 05 } "w" "bye" "u" "p"`,
-		`3D # "a" 00 01 { 26 "k" "v" 26 "k" "w" } 'x'`,
-		`82 # 00 01 { 0B 05 } "a" 01 "b" 01`,
-		`A2 # 00 01 { 26 "k" "v" } "a" "b"`,
-		`90 # 00 01 { 26 "k" "v" } 00 01`,
-		`82 # 00 01 { ` + strings.Repeat(`26 "k" "v" `, 500) + "}" + strings.Repeat(`"a" 00`, 500),
+	for _, big := range []string{
+		`10 # "MQTT" 05 F6 00 3C { 11 00 00 0E 10 } "client" { ` + many(`26 "k" "v" `) + `} "w" "bye" "u" "p"`,
+		`20 # 01 00 { ` + many(`26 "k" "v" `) + `}`,
+		`3D # "b" 00 02 { ` + many(`26 "k" "v" `) + `} 'x'`,
+		`40 # 00 02 87 { 26 "k" "v" }`, `50 # 00 02 87 { 26 "k" "v" }`, `62 # 00 02 92 { 26 "k" "v" }`, `70 # 00 02 92 { 26 "k" "v" }`,
+		`82 # 00 02 { 0B 05 } ` + many(`"b" 2D `), `90 # 00 02 { 26 "k" "v" } ` + many("01"),
+		`A2 # 00 02 { 26 "k" "v" } ` + many(`"b" `), `B0 # 00 02 { 26 "k" "v" } ` + many("11"),
+		`E0 # 8E { 26 "k" "v" }`, `F0 # 18 { 15 "m" }`,
 	} {
-		if _, _, err := d.Decode(wire(t, text), v5); err != nil {
+		if _, _, err := d.Decode(wire(t, big), v5); err != nil {
 			t.Fatal(err)
 		}
+		for _, tt := range small {
+			got, _, err := d.Decode(wire(t, tt.wire), v5)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("after %.20s (-want +got):\n%s", big, diff)
+			}
+			if kept := capacity(got); kept > 64 {
+				t.Errorf("%v after %.20s: got memory for %d elements, want no more than 64", got.Type(), big, kept)
+			}
+		}
 	}
-	p, _, err := d.Decode(wire(t, `10 # "MQTT" 05 00 00 00 {} "c"`), v5)
-	if err != nil {
-		t.Fatal(err)
+}
+
+// capacity returns how many elements the list of p has room for.
+func capacity(p packet.Packet) int {
+	switch p := p.(type) {
+	case *packet.Subscribe:
+		return cap(p.Subscriptions)
+	case *packet.Suback:
+		return cap(p.Codes)
+	case *packet.Unsubscribe:
+		return cap(p.Filters)
+	case *packet.Unsuback:
+		return cap(p.Codes)
 	}
-	if c := p.(*packet.Connect); c.Will != nil || c.Properties != nil || c.UserName != "" || c.Password != nil || c.KeepAlive != 0 {
-		t.Errorf("got %+v with parts of an earlier CONNECT", c)
-	}
-	p, _, err = d.Decode(wire(t, `82 # 00 01 {} "a" 00`), v5)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := p.(*packet.Subscribe)
-	if s.Properties != nil || len(s.Subscriptions) != 1 || s.Subscriptions[0] != (colibri.Subscription{Filter: "a"}) {
-		t.Errorf("got %+v with parts of an earlier SUBSCRIBE", s)
-	}
-	if cap(s.Subscriptions) > 64 {
-		t.Errorf("got memory for %d Subscriptions, want no more than 64 kept", cap(s.Subscriptions))
-	}
-	p, _, err = d.Decode(wire(t, `30 # "a" {}`), v5)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if m := p.(*packet.Publish); m.Properties != nil || m.Payload != nil || m.PacketID != 0 || m.Dup || m.Retain {
-		t.Errorf("got %+v with parts of an earlier PUBLISH", m)
-	}
+	return 0
 }
 
 func BenchmarkDecoder(b *testing.B) {

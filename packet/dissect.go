@@ -140,9 +140,6 @@ func (rec *recorder) open(name string, start int) int {
 func (rec *recorder) close(group, end int) {
 	rec.depth--
 	rec.fields[group].End = end
-	if group == len(rec.fields)-1 { // without parts, as an empty Payload
-		rec.fields = rec.fields[:group]
-	}
 }
 
 // wrapLast puts the last field, a Property Identifier, into a group for its property.

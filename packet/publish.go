@@ -46,10 +46,10 @@ func (p *Publish) encode(w *writer) {
 		w.fail("Payload", colibri.PacketTooLarge, "", "does not fit into a packet")
 		return
 	}
-	estimate := 2 + len(p.Topic) + len(p.Payload)
+	atLeast := 2 + len(p.Topic) + len(p.Payload)
 	flags := byte(p.QoS) << 1 & 0x06
 	if p.QoS > 0 {
-		estimate += 2
+		atLeast += 2
 	}
 	if p.Dup {
 		flags |= 0x08
@@ -58,9 +58,9 @@ func (p *Publish) encode(w *writer) {
 		flags |= 0x01
 	}
 	if w.v == colibri.V5 {
-		estimate++
+		atLeast++
 	}
-	w.begin(PUBLISH, flags, estimate)
+	w.begin(PUBLISH, flags, atLeast)
 	if !p.QoS.Valid() {
 		w.fail("QoS level", colibri.MalformedPacket, w.rule("MQTT-3.3.1-4", "MQTT311-3.3.1-4"), "is more than 2")
 	}

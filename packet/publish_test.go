@@ -106,6 +106,11 @@ var invalidPublish = []invalid{
 		op: "PUBLISH Response Topic", code: colibri.ProtocolError, rule: "MQTT-3.3.2-14"},
 	{name: "Payload Format Indicator 2", v: v5, wire: `30 # "a" { 01 02 }`,
 		op: "PUBLISH Payload Format Indicator", code: colibri.ProtocolError},
+	{name: "half a Message Expiry Interval", v: v5, wire: `30 # "a" { 02 00 00 }`,
+		op: "PUBLISH Message Expiry Interval", code: colibri.MalformedPacket},
+	{name: "half a Topic Alias", v: v5, wire: `30 # "a" { 23 00 }`, op: "PUBLISH Topic Alias", code: colibri.MalformedPacket},
+	{name: "no Payload Format Indicator", v: v5, wire: `30 # "a" { 01 }`,
+		op: "PUBLISH Payload Format Indicator", code: colibri.MalformedPacket},
 	{name: "Subscription Identifier 0", v: v5, wire: `30 # "a" { 0B 00 }`,
 		op: "PUBLISH Subscription Identifier", code: colibri.ProtocolError},
 }

@@ -66,14 +66,14 @@ type writer struct {
 	header int // where the bytes that it counts begin
 }
 
-// begin writes the Fixed Header of a packet whose Remaining Length is going to be
-// about estimate bytes. A wrong estimate costs a copy of the packet, no more.
-func (w *writer) begin(t Type, flags byte, estimate int) {
+// begin writes the Fixed Header of a packet whose Remaining Length is going to be at
+// least atLeast bytes. A guess that is too low costs a copy of the packet, no more.
+func (w *writer) begin(t Type, flags byte, atLeast int) {
 	w.t = t
 	w.headerFlags(flags)
 	w.b = append(w.b, byte(t)<<4|flags)
 	w.start = len(w.b)
-	w.header = w.start + variableByteIntegerSize(estimate)
+	w.header = w.start + variableByteIntegerSize(atLeast)
 	w.b = append(w.b, 0, 0, 0, 0)[:w.header]
 }
 
@@ -89,20 +89,16 @@ func (w *writer) end(b []byte) ([]byte, error) {
 }
 
 // length writes at the index at the number of bytes from the index body on, and
-// moves them if the room between the two is not what the number takes.
+// moves them if the room between the two is less than the number takes.
 func (w *writer) length(name string, at, body int) {
 	n := len(w.b) - body
 	if n > maxRemainingLength {
 		w.fail(name, colibri.PacketTooLarge, "", "is more than 268,435,455")
 		return
 	}
-	width := variableByteIntegerSize(n)
-	if shift := at + width - body; shift > 0 {
+	if shift := at + variableByteIntegerSize(n) - body; shift > 0 {
 		w.b = append(w.b, 0, 0, 0)[:len(w.b)+shift]
 		copy(w.b[body+shift:], w.b[body:body+n])
-	} else if shift < 0 {
-		copy(w.b[body+shift:], w.b[body:])
-		w.b = w.b[:len(w.b)+shift]
 	}
 	appendVariable(w.b[:at], uint32(n))
 }
