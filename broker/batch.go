@@ -31,6 +31,7 @@ type batch struct {
 	writer  *writer
 	qos0    colibri.Delivery // of the QoS 0 PUBLISH on its way
 
+	stored    uint64 // the number under which the message being published is recorded; 0 before
 	entries   []byte // what has to be recorded before the reply step
 	held      []held // the reply step, while there is something to record
 	touched   []*conn

@@ -34,6 +34,8 @@ type Broker struct {
 	batches    sync.Pool
 	recordGate chan struct{} // recordsInFlight
 	counters   counters
+	numbers    numbers
+	durable    bool // the Log keeps what it is given
 
 	lifetime context.Context // ends with Shutdown
 	end      context.CancelFunc
@@ -64,6 +66,7 @@ func New(config Config) (*Broker, error) {
 	if b.log == nil {
 		b.log = memoryLog{}
 	}
+	b.durable = b.log.Durability() > InMemory
 	if b.peers == nil {
 		b.peers = nobody{}
 	}

@@ -26,6 +26,9 @@ func (c *conn) publish(b *batch) error {
 	s := c.session
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if r.Message.QoS == colibri.ExactlyOnce && !code.Failed() {
+		b.recordReceived(s, r.PacketID)
+	}
 	s.state.Published(r.PacketID, r.Message.QoS, code, &b.out)
 	b.reply(c, &b.out)
 	return nil
@@ -54,10 +57,11 @@ func (b *batch) publish(from *conn, m *colibri.Message) colibri.ReasonCode {
 		m = m.Clone() // Sessions and the retained store keep it
 	}
 	if m.Retain {
-		b.broker.retain(from, m)
+		b.retain(from, m)
 	}
 	if m.Expires == 0 || !m.Expired(b.now) {
 		b.encoder.begin(m, b.now)
+		b.stored = 0
 		for i := range b.matches.List {
 			match := &b.matches.List[i]
 			d := colibri.Delivery{
@@ -99,7 +103,10 @@ func (b *batch) deliver(s *liveSession, d colibri.Delivery) {
 	b.other.Reset()
 	switch s.state.Deliver(d, room, &b.other) {
 	case session.Sent:
+		b.recordDelivery(s, &d)
 		b.reply(c, &b.other)
+	case session.Queued:
+		b.recordDelivery(s, &d)
 	case session.QueueFull:
 		b.broker.drop(ClientInfo{ClientID: s.clientID}, DropQueueFull, 1)
 	}
@@ -112,7 +119,7 @@ func (c *conn) subscribe(b *batch) error {
 	codes := make([]colibri.ReasonCode, len(r.Subscriptions))
 	var retained []colibri.Subscription
 	for i, sub := range r.Subscriptions { // as if each came alone [MQTT-3.8.4-5]
-		granted, existed, code := c.grant(sub)
+		granted, existed, code := c.grant(b, sub)
 		codes[i] = code
 		c.broker.emit(Subscribed{Client: c.client, Subscription: granted, Code: code})
 		if code.Failed() {
@@ -148,7 +155,7 @@ func (c *conn) subscribe(b *batch) error {
 }
 
 // grant authorizes one Subscription and enters it in the Session and the router.
-func (c *conn) grant(sub colibri.Subscription) (granted colibri.Subscription, existed bool, code colibri.ReasonCode) {
+func (c *conn) grant(b *batch, sub colibri.Subscription) (granted colibri.Subscription, existed bool, code colibri.ReasonCode) {
 	granted = sub
 	if a := c.broker.authorizer; a != nil {
 		if code = a.Subscribe(c.client, sub); code.Failed() {
@@ -172,6 +179,7 @@ func (c *conn) grant(sub colibri.Subscription) (granted colibri.Subscription, ex
 	c.broker.router.Subscribe(s, granted)
 	s.mu.Lock()
 	ended := s.ended
+	b.recordGranted(s, granted)
 	s.mu.Unlock()
 	if ended { // the Session was replaced meanwhile
 		c.broker.router.Unsubscribe(s, granted.Filter)
@@ -188,6 +196,9 @@ func (c *conn) unsubscribe(b *batch) error {
 		codes[i] = colibri.NoSubscriptionExisted
 		s.mu.Lock()
 		existed := s.conn.Load() == c && s.state.Revoke(filter)
+		if existed {
+			b.recordRemoved(s, filter)
+		}
 		s.mu.Unlock()
 		if existed {
 			c.broker.router.Unsubscribe(s, filter) // [MQTT-3.10.4-2]
@@ -207,20 +218,22 @@ func (c *conn) unsubscribe(b *batch) error {
 
 // retain replaces, or with an empty payload removes, what is retained for m's topic. m
 // belongs to the store from now on.
-func (b *Broker) retain(from *conn, m *colibri.Message) {
-	if len(m.Payload) == 0 { // [MQTT-3.3.1-6], [MQTT-3.3.1-7]
-		b.retained.Delete(m.Topic)
-		return
-	}
-	if b.limits.Retained > 0 && b.retained.Len() >= b.limits.Retained && b.retained.Get(m.Topic) == nil {
+func (b *batch) retain(from *conn, m *colibri.Message) {
+	store, limit := &b.broker.retained, b.broker.limits.Retained
+	switch {
+	case len(m.Payload) == 0: // [MQTT-3.3.1-6], [MQTT-3.3.1-7]
+		store.Delete(m.Topic)
+	case limit > 0 && store.Len() >= limit && store.Get(m.Topic) == nil:
 		var client ClientInfo
 		if from != nil {
 			client = from.client
 		}
-		b.drop(client, DropRetained, 1)
+		b.broker.drop(client, DropRetained, 1)
 		return
+	default:
+		store.Set(m.Topic, m) // [MQTT-3.3.1-5]
 	}
-	b.retained.Set(m.Topic, m) // [MQTT-3.3.1-5]
+	b.recordRetained(m)
 }
 
 // retainedFor returns what is retained for the topics that filter matches.

@@ -24,15 +24,17 @@ func (r *registry) len() int {
 // liveSession is a Session with its place in the broker.
 type liveSession struct {
 	clientID string
+	number   uint64               // in the Log
 	conn     atomic.Pointer[conn] // nil while the client is not connected
 	alarm    int                  // place in the alarm's heap + 1, 0 without one; guarded by the alarm's lock
 
-	mu      sync.Mutex // guards what follows, and changes of conn
-	state   session.Session
-	ended   bool             // replaced or expired: nothing is delivered to it any more
-	due     time.Time        // the end of the Session; zero while connected and when it never ends
-	will    *colibri.Message // delayed, published at willDue
-	willDue time.Time
+	mu         sync.Mutex // guards what follows, and changes of conn
+	state      session.Session
+	ended      bool             // replaced or expired: nothing is delivered to it any more
+	deliveries uint64           // recorded
+	due        time.Time        // the end of the Session; zero while connected and when it never ends
+	will       *colibri.Message // delayed, published at willDue
+	willDue    time.Time
 }
 
 // online reports whether the client is connected.
@@ -98,7 +100,7 @@ func (b *Broker) join(c *conn, clientID string, cleanStart bool, o session.Optio
 	}
 	present = s != nil && ended == nil
 	if !present {
-		s = &liveSession{clientID: clientID, state: session.New(b.sessionLimits)} // [MQTT-3.1.2-6]
+		s = &liveSession{clientID: clientID, number: b.numbers.session.Add(1), state: session.New(b.sessionLimits)} // [MQTT-3.1.2-6]
 		b.registry.sessions[clientID] = s
 	}
 	s.mu.Lock()
@@ -106,6 +108,7 @@ func (b *Broker) join(c *conn, clientID string, cleanStart bool, o session.Optio
 	c.client.ClientID = s.clientID
 	s.due = time.Time{}
 	s.state.Open(o)
+	batch.recordOpened(s, o.Version)
 	c.out.add(func(buf []byte) []byte { return append(buf, connack(present)...) }) // [MQTT-3.2.0-1]
 	b.conns.add(c)
 	s.conn.Store(c)
