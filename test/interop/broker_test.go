@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -50,24 +51,33 @@ func freePort(t *testing.T) int {
 	return 0
 }
 
-// startBroker starts a broker of the kind and returns when it accepts
-// connections.
+// startBroker starts a broker of the kind, open to anonymous clients of this
+// machine, and returns when it accepts connections.
 func startBroker(t *testing.T, kind string) *broker {
 	t.Helper()
-	b := &broker{kind: kind, port: freePort(t)}
 	switch kind {
 	case mosquitto:
-		configuration := filepath.Join(t.TempDir(), "mosquitto.conf")
-		lines := fmt.Sprintf("listener %d 127.0.0.1\nallow_anonymous true\nlog_type all\n", b.port)
-		if err := os.WriteFile(configuration, []byte(lines), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		b.program = start(t, paths[mosquitto], "-c", configuration)
+		return startMosquitto(t, "allow_anonymous true")
 	case colibri:
+		b := &broker{kind: kind, port: freePort(t)}
 		b.program = start(t, paths[colibri], "broker", "-p", strconv.Itoa(b.port))
-	default:
-		t.Fatalf("unknown broker %q", kind)
+		b.waitUntilReady(t)
+		return b
 	}
+	t.Fatalf("unknown broker %q", kind)
+	return nil
+}
+
+// startMosquitto starts Mosquitto with these lines in its configuration.
+func startMosquitto(t *testing.T, lines ...string) *broker {
+	t.Helper()
+	b := &broker{kind: mosquitto, port: freePort(t)}
+	lines = append([]string{fmt.Sprintf("listener %d 127.0.0.1", b.port), "log_type all"}, lines...)
+	configuration := filepath.Join(t.TempDir(), "mosquitto.conf")
+	if err := os.WriteFile(configuration, []byte(strings.Join(lines, "\n")+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	b.program = start(t, paths[mosquitto], "-c", configuration)
 	b.waitUntilReady(t)
 	return b
 }

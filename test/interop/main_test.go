@@ -39,6 +39,7 @@ var requirements = []requirement{
 	{"mosquitto_pub", "apt-get install mosquitto-clients"},
 	{"mosquitto_sub", "apt-get install mosquitto-clients"},
 	{"mosquitto_rr", "apt-get install mosquitto-clients"},
+	{"stdbuf", "apt-get install coreutils"},
 	{"node", "apt-get install nodejs npm"},
 }
 

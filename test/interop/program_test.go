@@ -98,13 +98,18 @@ type program struct {
 // the person who runs the tests has a say.
 func start(t *testing.T, path string, args ...string) *program {
 	t.Helper()
+	return startIn(t, t.TempDir(), append([]string{path}, args...)...)
+}
+
+// startIn is start with a directory for HOME and XDG_CONFIG_HOME.
+func startIn(t *testing.T, home string, command ...string) *program {
+	t.Helper()
 	p := &program{
-		name:   strings.Join(append([]string{path}, args...), " "),
-		cmd:    exec.Command(path, args...),
+		name:   strings.Join(command, " "),
+		cmd:    exec.Command(command[0], command[1:]...),
 		stdout: newTranscript(), stderr: newTranscript(), both: newTranscript(),
 		exited: make(chan struct{}),
 	}
-	home := t.TempDir()
 	p.cmd.Env = append(os.Environ(), "HOME="+home, "XDG_CONFIG_HOME="+home)
 	p.cmd.Stdout = io.MultiWriter(p.stdout, p.both)
 	p.cmd.Stderr = io.MultiWriter(p.stderr, p.both)
