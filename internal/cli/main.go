@@ -52,6 +52,7 @@ type invocation struct {
 // commands returns the table of commands, in the order of the list in the help.
 func commands() []command {
 	return []command{
+		brokerCommand(),
 		versionCommand(),
 	}
 }

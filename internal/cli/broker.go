@@ -1,0 +1,652 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"net"
+	"net/url"
+	"os"
+	"os/signal"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/colibri-mqtt/colibri"
+	"github.com/colibri-mqtt/colibri/broker"
+	"github.com/colibri-mqtt/colibri/internal/config"
+	"github.com/colibri-mqtt/colibri/internal/transport"
+)
+
+// Exit codes of the broker, besides exitOK. They are those of Mosquitto.
+const (
+	exitBrokerFailed = 1 // could not listen, or a listener broke
+	exitConfig       = 3 // mistake in the command line or in a configuration file
+)
+
+// shutdownTime is how long the clients have for their last packets.
+const shutdownTime = 5 * time.Second
+
+// brokerOptions are the flags of the broker.
+type brokerOptions struct {
+	configFile     string
+	ports          []int
+	verbose, quiet bool
+	test           bool
+	help, version  bool
+}
+
+// brokerFlag is one flag of the broker.
+type brokerFlag struct {
+	names []string
+	value string // what the value is called in the help; empty without one
+	help  string
+	later bool // known, but this version does not have it
+	apply func(o *brokerOptions, value string) error
+}
+
+var brokerFlags = []brokerFlag{
+	{names: []string{"-c", "--config-file"}, value: "FILE", help: "read the configuration from FILE, which is written as a mosquitto.conf",
+		apply: func(o *brokerOptions, value string) error { o.configFile = value; return nil }},
+	{names: []string{"-p", "--port"}, value: "PORT", help: "listen on PORT of this machine instead of 1883; repeat it for more ports; 0 is any free port",
+		apply: func(o *brokerOptions, value string) error {
+			port, err := strconv.ParseUint(value, 10, 16)
+			if err != nil {
+				return usagef("'%s' is not a port; give a number from 0 to 65535.", value)
+			}
+			o.ports = append(o.ports, int(port))
+			return nil
+		}},
+	{names: []string{"-v", "--verbose"}, help: "log everything, also each subscription",
+		apply: func(o *brokerOptions, _ string) error { o.verbose = true; return nil }},
+	{names: []string{"-q", "--quiet"}, help: "log errors only; wins over -v",
+		apply: func(o *brokerOptions, _ string) error { o.quiet = true; return nil }},
+	{names: []string{"--test-config"}, help: "check the configuration and end: exit code 0 if it is right, 3 if not",
+		apply: func(o *brokerOptions, _ string) error { o.test = true; return nil }},
+	{names: []string{"--version"}, help: "print the version",
+		apply: func(o *brokerOptions, _ string) error { o.version = true; return nil }},
+	{names: []string{"-h", "--help"}, help: "print this help",
+		apply: func(o *brokerOptions, _ string) error { o.help = true; return nil }},
+	{names: []string{"-d", "--daemon"}, later: true, help: "Start it without -d in the background, with '&' or a service manager."},
+	{names: []string{"--tls-keylog"}, later: true, value: "FILE", help: "Start it without."},
+}
+
+func brokerCommand() command {
+	return command{
+		name:      "broker",
+		mosquitto: "mosquitto",
+		summary:   "Run an MQTT broker",
+		run:       runBroker,
+		help:      writeBrokerHelp,
+	}
+}
+
+// parseBrokerOptions reads the command line of the broker.
+func parseBrokerOptions(name string, args []string) (*brokerOptions, error) {
+	o := &brokerOptions{}
+	for len(args) > 0 {
+		typed := args[0]
+		args = args[1:]
+		i := slices.IndexFunc(brokerFlags, func(f brokerFlag) bool { return slices.Contains(f.names, typed) })
+		if i < 0 {
+			return o, unknownBrokerFlag(name, typed)
+		}
+		f := &brokerFlags[i]
+		if f.later {
+			return o, &usageError{text: fmt.Sprintf("'%s' is known, but this version does not have it yet. %s", typed, f.help), hasHelp: true}
+		}
+		value := ""
+		if f.value != "" {
+			if len(args) == 0 {
+				return o, usagef("'%s' needs a %s behind it.", typed, f.value)
+			}
+			value, args = args[0], args[1:]
+		}
+		if err := f.apply(o, value); err != nil {
+			return o, err
+		}
+	}
+	return o, nil
+}
+
+// unknownBrokerFlag names the flag, the nearest one, and where help is.
+func unknownBrokerFlag(name, typed string) error {
+	bare, _, _ := strings.Cut(strings.ToLower(strings.TrimLeft(typed, "-")), "=")
+	near, limit := "", max(2, 1+len(bare)/3)
+	for _, f := range brokerFlags {
+		for _, known := range f.names {
+			long := strings.TrimLeft(known, "-")
+			if len(long) == 1 || f.later {
+				continue
+			}
+			d := distance(bare, long)
+			if len(bare) >= 3 && strings.HasPrefix(long, bare) {
+				d = min(d, 1)
+			}
+			if d < limit {
+				near, limit = known, d
+			}
+		}
+	}
+	text := fmt.Sprintf("Unknown option '%s'", typed)
+	if near != "" {
+		text += fmt.Sprintf("; the nearest is '%s'", near)
+	}
+	return &usageError{text: text + fmt.Sprintf(", see '%s --help'.", name), hasHelp: true}
+}
+
+func writeBrokerHelp(w io.Writer, name string) {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n\nUsage:\n  %s [FLAGS]\n\nExamples:\n", wrapped(
+		"Run an MQTT broker until it is interrupted. Without a configuration it is for this machine only: it listens on port 1883 of 127.0.0.1 and [::1] and lets everybody in.", 0), name)
+	for _, e := range [][2]string{
+		{"", "for this machine, on port 1883"},
+		{" -p 1884 -v", "on another port, and log everything"},
+		{" -c my.conf", "as my.conf says"},
+		{" -c my.conf --test-config", "is my.conf right?"},
+	} {
+		fmt.Fprintf(&b, "  %s%-26s # %s\n", name, e[0], e[1])
+	}
+	b.WriteString("\nFlags:\n")
+	for _, f := range brokerFlags {
+		if f.later {
+			continue
+		}
+		left := "  " + strings.TrimSpace(strings.Join(f.names, ", ")+" "+f.value)
+		fmt.Fprintf(&b, "%-28s%s\n", left, wrapped(f.help, 28))
+	}
+	b.WriteString(`
+To let other machines in, without a password, put these lines into the configuration:
+  listener 1883
+  allow_anonymous true
+
+Exit code:
+  0 ended as it was told to; 1 could not listen; 3 mistake in the flags or the configuration.
+`)
+	io.WriteString(w, b.String())
+}
+
+// runBroker is the command: it reads the flags and the configuration, and serves until
+// it is told to end.
+func runBroker(env *invocation, args []string) int {
+	o, err := parseBrokerOptions(env.name, args)
+	switch {
+	case o.help:
+		writeBrokerHelp(env.stdout, env.name)
+		return exitOK
+	case o.version:
+		fmt.Fprintln(env.stdout, versionLine(env.name))
+		return exitOK
+	case err != nil:
+		env.printUsageError(err)
+		return exitConfig
+	}
+	c := config.Default()
+	if o.configFile != "" {
+		if c, err = config.Read(o.configFile); err != nil {
+			fmt.Fprintf(env.stderr, "Error: %s\n", sentence(err.Error()))
+			return exitConfig
+		}
+	}
+	limits, err := limitsOf(c)
+	if err != nil {
+		fmt.Fprintf(env.stderr, "Error: %s\n", sentence(err.Error()))
+		return exitConfig
+	}
+	if o.test {
+		for _, w := range c.Warnings {
+			fmt.Fprintf(env.stderr, "Warning: %s:%d: %s.\n", w.File, w.Line, w.Text)
+		}
+		fmt.Fprintln(env.stdout, "The configuration is right.")
+		return exitOK
+	}
+	switch {
+	case o.quiet:
+		c.Log = config.Log{Stderr: true, Errors: true, Timestamp: c.Log.Timestamp, TimestampFormat: c.Log.TimestampFormat}
+	case o.verbose:
+		c.Log = config.Log{Stderr: true, Errors: true, Warnings: true, Notices: true, Information: true, Debug: true,
+			Subscribe: true, Unsubscribe: true, ConnectionMessages: true,
+			Timestamp: c.Log.Timestamp, TimestampFormat: c.Log.TimestampFormat}
+	}
+	s := &brokerServer{env: env, options: o, config: c, limits: limits}
+	if err := s.serve(); err != nil {
+		fmt.Fprintf(env.stderr, "Error: %s\n", sentence(err.Error()))
+		return exitBrokerFailed
+	}
+	return exitOK
+}
+
+// sentence returns text as a sentence of its own.
+func sentence(text string) string { return capitalised(strings.TrimSuffix(text, ".")) + "." }
+
+// limitsOf returns the limits of the broker that c asks for.
+func limitsOf(c *config.Config) (broker.Limits, error) {
+	l := broker.DefaultLimits()
+	l.Connections = max(0, c.MaxConnections)
+	l.Inflight = c.MaxInflightMessages
+	if l.Inflight == 0 {
+		l.Inflight = math.MaxUint16
+	}
+	l.QueueMessages = noLimitBelowZero(c.MaxQueuedMessages)
+	if c.MaxQueuedBytes >= 0 {
+		l.QueueBytes = noLimitBelowZero(c.MaxQueuedBytes)
+	}
+	l.PacketBytes = c.MaxPacketBytes
+	if l.PacketBytes == 0 {
+		l.PacketBytes = math.MaxInt32
+	}
+	l.KeepAlive = uint16(c.MaxKeepAlive)
+	if c.MaxTopicAlias > 0 {
+		l.TopicAliasMaximum = uint16(c.MaxTopicAlias)
+	}
+	l.SessionExpiry = uint32(min(c.PersistentClientExpiration/time.Second, math.MaxUint32))
+	return l, nil
+}
+
+// noLimitBelowZero turns 0 for no limit into what broker.Limits has for it.
+func noLimitBelowZero(n int) int {
+	if n == 0 {
+		return -1
+	}
+	return n
+}
+
+// brokerServer is a broker with its listeners and its log.
+type brokerServer struct {
+	env     *invocation
+	options *brokerOptions
+	config  *config.Config
+	limits  broker.Limits
+
+	log       *brokerLog
+	listeners []*boundListener
+}
+
+// serve listens, serves, and shuts down when the program is told to end.
+func (s *brokerServer) serve() (err error) {
+	if s.log, err = newBrokerLog(s.config.Log, s.env.stdout, s.env.stderr); err != nil {
+		return err
+	}
+	defer s.log.close()
+	if err := s.listen(); err != nil {
+		return err
+	}
+	b, err := broker.New(broker.Config{
+		Authenticator: doorkeeper{},
+		Limits:        s.limits,
+		Events:        s.log.event,
+		Logger:        slog.New(s.log),
+	})
+	if err != nil {
+		s.closeListeners()
+		return err
+	}
+	if s.config.PIDFile != "" {
+		if err := os.WriteFile(s.config.PIDFile, []byte(strconv.Itoa(os.Getpid())), 0o644); err != nil {
+			s.closeListeners()
+			return errors.Join(fmt.Errorf("the pid_file cannot be written: %w", err), s.shutdown(b))
+		}
+		defer os.Remove(s.config.PIDFile)
+	}
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+
+	broken := make(chan error, len(s.listeners))
+	for _, l := range s.listeners {
+		go func() {
+			if err := b.Serve(l); err != nil {
+				broken <- fmt.Errorf("the listener on %s broke: %w", l.name, err)
+			}
+		}()
+	}
+	s.banner()
+	for {
+		select {
+		case <-s.env.ctx.Done():
+			s.log.printf(logInformation, "Shutting down.")
+			return s.shutdown(b)
+		case err := <-broken:
+			return errors.Join(err, s.shutdown(b))
+		case <-hangup:
+			s.hangup()
+		}
+	}
+}
+
+// shutdown ends the broker, at once when a second signal comes.
+func (s *brokerServer) shutdown(b *broker.Broker) error {
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
+	defer cancel()
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := b.Shutdown(ctx); err != nil {
+		s.log.printf(logWarning, "Some connections were still open at the end: %v.", err)
+	}
+	return nil
+}
+
+// hangup answers SIGHUP: it checks the configuration, which this version takes over
+// only when it starts.
+func (s *brokerServer) hangup() {
+	if s.options.configFile == "" {
+		s.log.printf(logNotice, "SIGHUP: there is no configuration file to read again.")
+		return
+	}
+	if _, err := config.Read(s.options.configFile); err != nil {
+		s.log.printf(logError, "SIGHUP: the configuration is wrong now, the broker goes on with the old one: %s", sentence(escaped(err.Error(), 1<<12)))
+		return
+	}
+	s.log.printf(logWarning, "SIGHUP: %s is right, but this version takes it over only at the next start.", s.options.configFile)
+}
+
+// doorkeeper decides who may connect. This version knows no users: a listener lets
+// everybody in or nobody.
+type doorkeeper struct{}
+
+// Authenticate looks at the listener that the connection came through.
+func (doorkeeper) Authenticate(_ context.Context, r *broker.ConnectRequest) error {
+	if a, ok := r.LocalAddr.(boundAddr); ok && a.listener.anonymous {
+		return nil
+	}
+	if r.HasUserName {
+		return &colibri.Error{Op: "CONNECT", Code: colibri.NotAuthorized,
+			Err: errors.New("no user is known to this Server, and this listener lets nobody in without being known")}
+	}
+	return &colibri.Error{Op: "CONNECT", Code: colibri.NotAuthorized,
+		Err: errors.New("this listener lets nobody in without a User Name")}
+}
+
+// boundListener is a listener that knows its configuration and counts its connections.
+type boundListener struct {
+	net.Listener
+	name      string // as people write the address
+	anonymous bool
+	most      int // connections; below 0: no limit
+	log       *brokerLog
+
+	mu   sync.Mutex
+	open int
+}
+
+// boundAddr is the near end of a connection, with the listener that accepted it.
+type boundAddr struct {
+	net.Addr
+	listener *boundListener
+}
+
+// Accept waits for a connection that there is room for; others are closed.
+func (l *boundListener) Accept() (net.Conn, error) {
+	for {
+		nc, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if !l.take() {
+			l.log.connection("A connection from %s was closed: %s has as many as max_connections allows, %d.",
+				address(nc.RemoteAddr()), l.name, l.most)
+			nc.Close()
+			continue
+		}
+		switch nc := nc.(type) {
+		case *net.TCPConn:
+			return &boundTCP{TCPConn: nc, listener: l}, nil
+		case *net.UnixConn:
+			return &boundUnix{UnixConn: nc, listener: l}, nil
+		}
+		nc.Close()
+		return nil, fmt.Errorf("a connection of the unknown kind %T", nc)
+	}
+}
+
+func (l *boundListener) take() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.most >= 0 && l.open >= l.most {
+		return false
+	}
+	l.open++
+	return true
+}
+
+func (l *boundListener) release() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.open--
+}
+
+// boundTCP and boundUnix are connections of a boundListener. They keep all methods of
+// the connection inside, so that the broker reaches its descriptor.
+type boundTCP struct {
+	*net.TCPConn
+	listener *boundListener
+	once     sync.Once
+}
+
+func (c *boundTCP) LocalAddr() net.Addr { return boundAddr{c.TCPConn.LocalAddr(), c.listener} }
+
+func (c *boundTCP) Close() error {
+	c.once.Do(c.listener.release)
+	return c.TCPConn.Close()
+}
+
+type boundUnix struct {
+	*net.UnixConn
+	listener *boundListener
+	once     sync.Once
+}
+
+func (c *boundUnix) LocalAddr() net.Addr { return boundAddr{c.UnixConn.LocalAddr(), c.listener} }
+
+func (c *boundUnix) Close() error {
+	c.once.Do(c.listener.release)
+	return c.UnixConn.Close()
+}
+
+// listen opens all listeners, or none.
+func (s *brokerServer) listen() error {
+	var err error
+	if s.config.LocalOnly() {
+		ports := s.options.ports
+		if len(ports) == 0 {
+			ports = []int{1883}
+		}
+		for _, port := range ports {
+			if err = s.listenLocal(port); err != nil {
+				break
+			}
+		}
+	} else {
+		for i := range s.config.Listeners {
+			if err = s.listenConfigured(&s.config.Listeners[i]); err != nil {
+				break
+			}
+		}
+	}
+	if err != nil {
+		s.closeListeners()
+	}
+	return err
+}
+
+func (s *brokerServer) closeListeners() {
+	for _, l := range s.listeners {
+		l.Close()
+	}
+}
+
+// listenLocal listens on the loopback addresses. A machine without IPv6 has one only.
+func (s *brokerServer) listenLocal(port int) error {
+	anonymous := s.config.Anonymous(nil)
+	first, err := s.open("tcp", "127.0.0.1", port, anonymous, -1)
+	if err != nil {
+		return err
+	}
+	free := port == 0
+	if free {
+		port = first.Addr().(*net.TCPAddr).Port
+	}
+	if _, err := s.open("tcp", "::1", port, anonymous, -1); err != nil && !free && !noSuchAddress(err) {
+		return err
+	}
+	return nil
+}
+
+// listenConfigured opens one listener of the configuration: a name may stand for more
+// than one address.
+func (s *brokerServer) listenConfigured(l *config.Listener) error {
+	anonymous := s.config.Anonymous(l)
+	if l.Path != "" {
+		_, err := s.open("unix", l.Path, 0, anonymous, l.MaxConnections)
+		return err
+	}
+	hosts := []string{l.Host}
+	if l.Host != "" && net.ParseIP(l.Host) == nil && !strings.Contains(l.Host, "%") {
+		found, err := net.DefaultResolver.LookupHost(s.env.ctx, l.Host)
+		if err != nil {
+			return fmt.Errorf("the host '%s' of the listener in %s:%d is not known; write an address of this machine, or leave it out for all of them",
+				shown(l.Host), l.File, l.Line)
+		}
+		slices.Sort(found)
+		hosts = slices.Compact(found)
+	}
+	opened := 0
+	var missing error
+	for _, host := range hosts {
+		_, err := s.open("tcp", host, l.Port, anonymous, l.MaxConnections)
+		switch {
+		case err == nil:
+			opened++
+		case noSuchAddress(err) && len(hosts) > 1:
+			missing = err
+		default:
+			return err
+		}
+	}
+	if opened == 0 {
+		return missing
+	}
+	return nil
+}
+
+// open listens on one address and remembers the listener.
+func (s *brokerServer) open(scheme, host string, port int, anonymous bool, most int) (*boundListener, error) {
+	where, name := "", ""
+	if scheme == "unix" {
+		where, name = (&url.URL{Scheme: "unix", Path: host}).String(), host
+	} else {
+		name = net.JoinHostPort(host, strconv.Itoa(port))
+		where = (&url.URL{Scheme: "tcp", Host: name}).String()
+	}
+	l, err := transport.Listen(where, transport.Options{})
+	if err != nil {
+		return nil, cannotListen(scheme, host, port, err)
+	}
+	if tcp, ok := l.Addr().(*net.TCPAddr); ok {
+		name = net.JoinHostPort(host, strconv.Itoa(tcp.Port))
+	}
+	bound := &boundListener{Listener: l, name: name, anonymous: anonymous, most: most, log: s.log}
+	s.listeners = append(s.listeners, bound)
+	return bound, nil
+}
+
+// noSuchAddress reports whether this machine does not have the address.
+func noSuchAddress(err error) bool {
+	return errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT)
+}
+
+// listenError is a sentence about a listener; errors.Is finds the cause.
+type listenError struct {
+	text  string
+	cause error
+}
+
+func (e *listenError) Error() string { return e.text }
+func (e *listenError) Unwrap() error { return e.cause }
+
+// cannotListen says in a sentence what failed and what to do.
+func cannotListen(scheme, host string, port int, err error) error {
+	if scheme == "unix" {
+		return fmt.Errorf("cannot listen on %s: %w", shown(host), err)
+	}
+	on := "on all addresses of this machine"
+	if host != "" {
+		on = "on " + shown(host)
+	}
+	text := fmt.Sprintf("cannot listen on port %d %s: %v", port, on, err)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		text = fmt.Sprintf("port %d %s is in use by another program; stop it or choose another port with -p", port, on)
+	case errors.Is(err, syscall.EACCES):
+		text = fmt.Sprintf("port %d %s may not be opened by this user; choose a port above 1023 with -p", port, on)
+	case noSuchAddress(err):
+		text = fmt.Sprintf("%s is not an address of this machine; choose one that is, or leave it out for all of them", shown(host))
+	}
+	return &listenError{text, err}
+}
+
+// banner says what has started, who may connect, and what to do next.
+func (s *brokerServer) banner() {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s is running.\n", versionLine(s.env.name))
+	for _, l := range s.listeners {
+		fmt.Fprintf(&b, "  listening on %-24s open to %s\n", l.name, s.whom(l))
+	}
+	b.WriteString("  state        in memory only: it is lost when the broker ends\n")
+	if s.config.LocalOnly() {
+		s.hints(&b)
+	}
+	s.log.plain(b.String())
+	for _, w := range s.config.Warnings {
+		s.log.printf(logWarning, "Warning: %s:%d: %s.", w.File, w.Line, w.Text)
+	}
+	if !s.config.LocalOnly() && len(s.options.ports) > 0 {
+		s.log.printf(logWarning, "Warning: -p has no effect, because %s has listeners of its own.", s.config.File)
+	}
+	if !slices.ContainsFunc(s.listeners, func(l *boundListener) bool { return l.anonymous }) {
+		s.log.printf(logWarning, "Warning: nobody can connect, because this version knows no users yet: add 'allow_anonymous true' to let everybody in.")
+	}
+}
+
+// whom says who may connect through l.
+func (s *brokerServer) whom(l *boundListener) string {
+	switch tcp, ok := l.Addr().(*net.TCPAddr); {
+	case !l.anonymous:
+		return "nobody: anonymous clients are denied"
+	case !ok:
+		return "anyone on this machine who may open that file, without a password"
+	case tcp.IP.IsLoopback():
+		return "anyone on this machine, without a password"
+	}
+	return "anyone who can reach this machine, without a password"
+}
+
+// hints say how to let others in, and what to type next.
+func (s *brokerServer) hints(b *strings.Builder) {
+	file := "my.conf"
+	if s.config.File != "" {
+		file = s.config.File
+	}
+	fmt.Fprintf(b, `Other machines cannot connect. To let them all in, without a password, put these lines
+into %s and start with '%s -c %s':
+  listener 1883
+  allow_anonymous true
+`, file, s.env.name, file)
+	if !s.listeners[0].anonymous {
+		return
+	}
+	sub, pub, port := "colibri sub", "colibri pub", ""
+	if s.env.mosquitto {
+		sub, pub = "mosquitto_sub", "mosquitto_pub"
+	}
+	if p := s.listeners[0].Addr().(*net.TCPAddr).Port; p != 1883 {
+		port = fmt.Sprintf(" -p %d", p)
+	}
+	fmt.Fprintf(b, "Try it, in two other terminals:\n  %s%s -v -t '#'\n  %s%s -t hello -m world\n", sub, port, pub, port)
+}

@@ -1,0 +1,118 @@
+// Package config reads configuration files in the form of mosquitto.conf into plain
+// values. One table, in table.go, says for each option what it is called, what values
+// it takes, where it may stand and what it sets, or why this version refuses it. It
+// opens nothing but the files it reads, and knows nothing of the rest of the program.
+package config
+
+import (
+	"time"
+)
+
+// Choice is a boolean that may have been left open.
+type Choice int
+
+// The choices.
+const (
+	Unset Choice = iota
+	No
+	Yes
+)
+
+// Config is what configuration files say. Default returns the one of no file. It is
+// plain data: whoever has it may read and copy it.
+type Config struct {
+	File string // the file it was read from; empty for Default
+
+	// Listeners are in the order of the file. None means that the broker is for this
+	// machine alone, see LocalOnly.
+	Listeners []Listener
+
+	AllowAnonymous Choice // for listeners that do not say it themselves
+	MaxConnections int    // Network Connections of all listeners; below 0: no limit
+
+	MaxInflightMessages int // QoS 1 and 2 messages on their way to one client; 0: no limit
+	MaxQueuedMessages   int // that wait for one client; 0: no limit
+	MaxQueuedBytes      int // that wait for one client; 0: no limit, -1 when no file says it
+	MaxPacketBytes      int // of a packet from a client; 0: no limit but that of MQTT
+	MaxKeepAlive        int // seconds; 0: no limit
+	MaxTopicAlias       int // -1 when no file says it
+
+	// PersistentClientExpiration is how long a Session outlives its Network
+	// Connection; 0: as long as the client asked for.
+	PersistentClientExpiration time.Duration
+
+	PIDFile string // empty for none
+	User    string // empty for none
+	Log     Log
+
+	// Warnings are what the person who wrote the file should know, although the
+	// broker starts.
+	Warnings []Warning
+}
+
+// Listener is one listener of a file.
+type Listener struct {
+	File string
+	Line int
+
+	Port int    // 0 with a Path
+	Host string // a name or an IP address; empty for all addresses of the machine
+	Path string // of a Unix domain socket; empty for TCP
+
+	AllowAnonymous Choice
+	MaxConnections int // below 0: no limit
+}
+
+// Log says what is logged, and where.
+type Log struct {
+	Stderr, Stdout bool
+	File           string // empty for none
+
+	Errors, Warnings, Notices, Information bool
+	Debug, Subscribe, Unsubscribe          bool
+
+	ConnectionMessages bool
+	Timestamp          bool
+	TimestampFormat    string // strftime; empty for seconds since 1970
+}
+
+// Warning is something that a file says and that has no effect, or another one than
+// its writer may think.
+type Warning struct {
+	File string
+	Line int
+	Text string // a sentence without its full stop
+}
+
+// Default returns the configuration that holds without a file.
+func Default() *Config {
+	return &Config{
+		MaxConnections:      -1,
+		MaxInflightMessages: 20,
+		MaxQueuedMessages:   1000,
+		MaxQueuedBytes:      -1,
+		MaxPacketBytes:      2_000_000,
+		MaxTopicAlias:       -1,
+		Log: Log{
+			Stderr: true,
+			Errors: true, Warnings: true, Notices: true, Information: true,
+			ConnectionMessages: true,
+			Timestamp:          true,
+		},
+	}
+}
+
+// LocalOnly reports whether no listener is configured: the broker then listens on the
+// loopback addresses of this machine only.
+func (c *Config) LocalOnly() bool { return len(c.Listeners) == 0 }
+
+// Anonymous reports whether clients without a User Name may use l. l is nil for the
+// listeners of a broker that is LocalOnly. Whoever configures a listener has to allow
+// it; where nothing is configured, it is allowed.
+func (c *Config) Anonymous(l *Listener) bool {
+	choice := c.AllowAnonymous
+	if l != nil && l.AllowAnonymous != Unset {
+		choice = l.AllowAnonymous
+	}
+	return choice == Yes || choice == Unset && l == nil
+}
