@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"runtime/debug"
 	"slices"
 	"time"
@@ -110,6 +111,9 @@ func (c *conn) process(b *batch, data []byte) error {
 		if room := c.out.wantRoom(c.broker.limits.OutboxBytes); room != nil {
 			// The client does not take its acknowledgements: take nothing more from it.
 			<-room
+			if c.ending.Load() != nil {
+				return net.ErrClosed
+			}
 		}
 	}
 	if len(data) == 0 {

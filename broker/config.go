@@ -44,6 +44,7 @@ type Limits struct {
 	QueueBytes        int           // their bytes; 64 MiB. Below 0: no limit
 	OutboxBytes       int           // bytes that wait for one client's Network Connection before QoS 0 messages are dropped; 1 MiB
 	Subscriptions     int           // of one Session; 0: no limit
+	TopicLevels       int           // levels of a Topic Name or Topic Filter; 200
 	Retained          int           // Retained Messages; 0: no limit
 	TopicAliasMaximum uint16        // Topic Aliases that a 5.0 client may use towards us; 10
 	SessionExpiry     uint32        // longest Session Expiry Interval in seconds; 0: no limit
@@ -60,6 +61,7 @@ func DefaultLimits() Limits {
 		QueueMessages:     1_000,
 		QueueBytes:        64 << 20,
 		OutboxBytes:       1 << 20,
+		TopicLevels:       200,
 		TopicAliasMaximum: 10,
 	}
 }
@@ -74,6 +76,7 @@ func (l Limits) withDefaults() Limits {
 	orDefault(&l.QueueMessages, d.QueueMessages)
 	orDefault(&l.QueueBytes, d.QueueBytes)
 	orDefault(&l.OutboxBytes, d.OutboxBytes)
+	orDefault(&l.TopicLevels, d.TopicLevels)
 	orDefault(&l.TopicAliasMaximum, d.TopicAliasMaximum)
 	l.PacketBytes = min(l.PacketBytes, 268_435_460)
 	l.ConnectBytes = min(l.ConnectBytes, l.PacketBytes)

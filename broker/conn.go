@@ -121,20 +121,13 @@ func (c *conn) end(err error) {
 	c.broker.running.Done()
 }
 
-// pump sends what waits in the Session of c while the outbox has room.
-func (c *conn) pump(w *writer) {
+// pump sends what waits in the Session of c while the outbox has room. The caller
+// flushes.
+func (c *conn) pump() {
 	b := c.broker.takeBatch()
 	defer b.giveBack()
 	b.now = time.Now()
-	s := c.session
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.conn.Load() != c {
-		return
-	}
-	b.other.Reset()
-	s.pump(b, &b.other)
-	b.reply(c, &b.other)
+	c.session.pumpInto(b, c)
 	b.untouch(c)
 	b.recordAndReply()
 }

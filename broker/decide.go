@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"errors"
 	"strings"
 	"time"
 
@@ -35,6 +34,9 @@ func (c *conn) publish(b *batch) error {
 }
 
 func (c *conn) mayPublish(m *colibri.Message) colibri.ReasonCode {
+	if strings.Count(m.Topic, "/") >= c.broker.limits.TopicLevels {
+		return colibri.TopicNameInvalid
+	}
 	if a := c.broker.authorizer; a != nil {
 		return a.Publish(c.client, m.Topic, m.QoS, m.Retain)
 	}
@@ -144,7 +146,7 @@ func (c *conn) subscribe(b *batch) error {
 	s.mu.Unlock()
 
 	for _, sub := range retained {
-		messages := c.broker.retainedFor(sub.Filter)
+		messages := c.broker.retainedFor(sub.Filter, b.now)
 		s.mu.Lock()
 		s.state.AddRetained(sub, messages, c.broker.retained.Get)
 		s.pump(b, &b.out)
@@ -157,6 +159,10 @@ func (c *conn) subscribe(b *batch) error {
 // grant authorizes one Subscription and enters it in the Session and the router.
 func (c *conn) grant(b *batch, sub colibri.Subscription) (granted colibri.Subscription, existed bool, code colibri.ReasonCode) {
 	granted = sub
+	if strings.Count(sub.Filter, "/") >= c.broker.limits.TopicLevels {
+		granted.Filter = strings.Clone(sub.Filter)
+		return granted, false, colibri.TopicFilterInvalid
+	}
 	if a := c.broker.authorizer; a != nil {
 		if code = a.Subscribe(c.client, sub); code.Failed() {
 			granted.Filter = strings.Clone(sub.Filter)
@@ -236,34 +242,61 @@ func (b *batch) retain(from *conn, m *colibri.Message) {
 	b.recordRetained(m)
 }
 
-// retainedFor returns what is retained for the topics that filter matches.
-func (b *Broker) retainedFor(filter string) (messages []*colibri.Message) {
-	b.retained.Select(filter, func(_ string, m *colibri.Message) bool {
+// retainedFor returns what is retained for the topics that filter matches, and removes
+// what has expired.
+func (b *Broker) retainedFor(filter string, now time.Time) (messages []*colibri.Message) {
+	b.retained.Select(filter, func(name string, m *colibri.Message) bool {
+		if m.Expired(now) {
+			b.retained.Update(name, func(latest *colibri.Message) *colibri.Message {
+				if latest == m {
+					return nil
+				}
+				return latest
+			})
+			return true
+		}
 		messages = append(messages, m)
 		return true
 	})
 	return messages
 }
 
-// publishOwn publishes a message of the broker itself, such as a Will Message.
-func (b *Broker) publishOwn(m *colibri.Message) {
+// publishWill publishes a Will Message, whose Message Expiry Interval begins now.
+func (b *batch) publishWill(m *colibri.Message) {
+	if seconds, ok := m.Properties.Number(colibri.MessageExpiryInterval); ok {
+		m.Expires = b.now.Add(time.Duration(seconds) * time.Second).UnixNano()
+	}
+	b.publish(nil, m)
+}
+
+// publishLate publishes a Will Message in a batch of its own.
+func (b *Broker) publishLate(will *colibri.Message) {
 	batch := b.takeBatch()
 	defer batch.giveBack()
 	batch.now = time.Now()
-	batch.publish(nil, m)
+	batch.publishWill(will)
 	batch.recordAndReply()
 }
 
 // Publish hands m to every Session with a matching Subscription, and retains it if m
 // asks for that, as if a client had sent it. m must not be changed any more. It returns
-// a *topic.SyntaxError for a Topic Name that is not valid.
+// an error, and does nothing, when no client could have sent m: a *topic.SyntaxError
+// for its Topic Name, or a *colibri.Error.
 func (b *Broker) Publish(m *colibri.Message) error {
 	if err := topic.CheckName(m.Topic); err != nil {
 		return err
 	}
-	if !m.QoS.Valid() {
-		return errors.New("publish: QoS must be 0, 1 or 2")
+	p := packet.Publish{QoS: m.QoS, Retain: m.Retain, Topic: m.Topic, Payload: m.Payload, Properties: m.Properties}
+	if m.QoS > colibri.AtMostOnce {
+		p.PacketID = 1
 	}
-	b.publishOwn(m)
+	if _, err := packet.AppendPublish(nil, &p, colibri.V5); err != nil {
+		return err
+	}
+	batch := b.takeBatch()
+	defer batch.giveBack()
+	batch.now = time.Now()
+	batch.publish(nil, m)
+	batch.recordAndReply()
 	return nil
 }

@@ -253,7 +253,7 @@ func (c *conn) flush(w *writer) {
 			c.nc.Close()
 		}
 		if pump {
-			c.pump(w)
+			c.pump()
 			buf = c.out.take()
 		}
 	}
@@ -282,7 +282,7 @@ func (c *conn) drain(buf *buffer, n int) {
 			c.nc.Close()
 		}
 		if pump {
-			c.pump(w)
+			c.pump()
 			buf = c.out.take()
 		}
 		if buf == nil {

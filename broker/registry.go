@@ -61,6 +61,18 @@ func (s *liveSession) pump(b *batch, out *session.Output) {
 	}
 }
 
+// pumpInto pumps s if c is still its connection.
+func (s *liveSession) pumpInto(b *batch, c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conn.Load() != c {
+		return
+	}
+	b.other.Reset()
+	s.pump(b, &b.other)
+	b.reply(c, &b.other)
+}
+
 // join opens c on the Session of its ClientID: the one that exists, or a new one. It
 // queues the CONNACK that connack makes and what has to be resent, and returns the
 // connection whose place c takes and the Session that it ends, if any.
@@ -125,7 +137,7 @@ func (b *Broker) join(c *conn, clientID string, cleanStart bool, o session.Optio
 		b.forget(ended)
 	}
 	if will != nil {
-		batch.publish(nil, will)
+		batch.publishWill(will)
 	}
 	batch.recordAndReply()
 	c.flush(batch.writer)
@@ -163,7 +175,7 @@ func (b *Broker) leave(c *conn) {
 		b.discard(s)
 	}
 	if will != nil && !b.closing.Load() {
-		b.publishOwn(will)
+		b.publishLate(will)
 	}
 }
 
@@ -219,6 +231,6 @@ func (b *Broker) expire(s *liveSession, now time.Time) {
 		b.discard(s)
 	}
 	if will != nil {
-		b.publishOwn(will)
+		b.publishLate(will)
 	}
 }
