@@ -41,11 +41,6 @@ func AppendPublish(b []byte, p *Publish, v colibri.Version) ([]byte, error) {
 }
 
 func (p *Publish) encode(w *writer) {
-	if len(p.Payload) > maxRemainingLength {
-		w.t = PUBLISH
-		w.fail("Payload", colibri.PacketTooLarge, "", "does not fit into a packet")
-		return
-	}
 	atLeast := 2 + len(p.Topic) + len(p.Payload)
 	flags := byte(p.QoS) << 1 & 0x06
 	if p.QoS > 0 {
@@ -61,6 +56,10 @@ func (p *Publish) encode(w *writer) {
 		atLeast++
 	}
 	w.begin(PUBLISH, flags, atLeast)
+	if atLeast > maxRemainingLength { // known before the payload is copied
+		w.tooLarge("Remaining Length")
+		return
+	}
 	if !p.QoS.Valid() {
 		w.fail("QoS level", colibri.MalformedPacket, w.rule("MQTT-3.3.1-4", "MQTT311-3.3.1-4"), "is more than 2")
 	}

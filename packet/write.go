@@ -93,7 +93,7 @@ func (w *writer) end(b []byte) ([]byte, error) {
 func (w *writer) length(name string, at, body int) {
 	n := len(w.b) - body
 	if n > maxRemainingLength {
-		w.fail(name, colibri.PacketTooLarge, "", "is more than 268,435,455")
+		w.tooLarge(name)
 		return
 	}
 	if shift := at + variableByteIntegerSize(n) - body; shift > 0 {
@@ -101,6 +101,11 @@ func (w *writer) length(name string, at, body int) {
 		copy(w.b[body+shift:], w.b[body:body+n])
 	}
 	appendVariable(w.b[:at], uint32(n))
+}
+
+// tooLarge records that the length name is larger than any can be.
+func (w *writer) tooLarge(name string) {
+	w.fail(name, colibri.PacketTooLarge, "", "is more than 268,435,455")
 }
 
 // appendVariable appends a Variable Byte Integer in its shortest form [MQTT-1.5.5-1].
