@@ -55,8 +55,8 @@ func (b *batch) publish(from *conn, m *colibri.Message) colibri.ReasonCode {
 		publisher = from.session
 	}
 	b.broker.router.Route(m.Topic, publisher, &b.matches)
-	if m.QoS > colibri.AtMostOnce && len(b.matches.List) > 0 || m.Retain {
-		m = m.Clone() // Sessions and the retained store keep it
+	if received := len(b.matches.List) > 0; m.Retain || received && (m.QoS > colibri.AtMostOnce || len(m.Payload) >= shareBytes) {
+		m = m.Clone() // the retained store, Sessions or outboxes keep it
 	}
 	if m.Retain {
 		b.retain(from, m)

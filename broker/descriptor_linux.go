@@ -17,10 +17,18 @@ func readDescriptor(fd uintptr, b []byte) (int, error) {
 	return int(n), nil
 }
 
-func writeDescriptor(fd uintptr, b []byte) (int, error) {
-	n, _, errno := syscall.RawSyscall(syscall.SYS_WRITE, fd, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
+// writeDescriptor writes b to a socket; more says that the rest of the packet follows at
+// once, so that both travel together.
+func writeDescriptor(fd uintptr, b []byte, more bool) (int, error) {
+	flags := uintptr(syscall.MSG_DONTWAIT | syscall.MSG_NOSIGNAL)
+	if more {
+		flags |= msgMore
+	}
+	n, _, errno := syscall.RawSyscall6(syscall.SYS_SENDTO, fd, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), flags, 0, 0)
 	if errno != 0 {
 		return 0, errno
 	}
 	return int(n), nil
 }
+
+const msgMore = 0x8000 // MSG_MORE, which package syscall lacks

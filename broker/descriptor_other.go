@@ -4,5 +4,6 @@ package broker
 
 import "syscall"
 
-func readDescriptor(fd uintptr, b []byte) (int, error)  { return syscall.Read(int(fd), b) }
-func writeDescriptor(fd uintptr, b []byte) (int, error) { return syscall.Write(int(fd), b) }
+func readDescriptor(fd uintptr, b []byte) (int, error) { return syscall.Read(int(fd), b) }
+
+func writeDescriptor(fd uintptr, b []byte, _ bool) (int, error) { return syscall.Write(int(fd), b) }

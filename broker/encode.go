@@ -8,6 +8,18 @@ import (
 	"github.com/colibri-mqtt/colibri/packet"
 )
 
+// publication is an encoded PUBLISH and where it differs from one receiver to the next.
+type publication struct {
+	bytes   []byte
+	payload []byte // what follows bytes, when it is shared
+	first   byte   // first byte of the packet: type, DUP, QoS and RETAIN
+	idAt    int    // offset of the Packet Identifier; 0 without one
+	id      uint16
+}
+
+// size returns the size of the packet in bytes.
+func (p *publication) size() int { return len(p.bytes) + len(p.payload) }
+
 // encoder turns one message into PUBLISH packets for many receivers. What they share
 // is encoded once per class: version, Packet Identifier or not.
 type encoder struct {
@@ -20,7 +32,8 @@ type encoder struct {
 	one     publication
 }
 
-// begin forgets the message before. m must not change until the next begin.
+// begin forgets the message before. m must not change until the next begin, and a
+// payload of shareBytes or more never.
 func (e *encoder) begin(m *colibri.Message, now time.Time) {
 	e.message, e.now = m, now
 	e.made = [2][2]bool{}
@@ -72,7 +85,10 @@ func (e *encoder) encode(into *publication, d *colibri.Delivery, v colibri.Versi
 	if err != nil {
 		panic("broker: a message that was received cannot be sent: " + err.Error())
 	}
-	into.bytes = bytes
+	into.bytes, into.payload = bytes, nil
+	if len(m.Payload) >= shareBytes {
+		into.bytes, into.payload = bytes[:len(bytes)-len(m.Payload)], m.Payload
+	}
 	if d.QoS > 0 {
 		header := 2
 		for bytes[header-1]&0x80 != 0 {
@@ -112,7 +128,7 @@ func (c *conn) write(b *batch, r *session.Reply) (sent bool) {
 			e.begin(r.Delivery.Message, b.now)
 		}
 		p := b.encoder.publication(r.Delivery, c.version, r.PacketID, r.Dup)
-		if c.maxPacket > 0 && len(p.bytes) > int(c.maxPacket) {
+		if c.maxPacket > 0 && p.size() > int(c.maxPacket) {
 			c.broker.drop(c.client, DropTooLarge, 1) // [MQTT-3.1.2-24], [MQTT-3.1.2-25]
 			return false
 		}

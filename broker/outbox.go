@@ -26,23 +26,6 @@ type outbox struct {
 	room     chan struct{}
 }
 
-// buffer is a piece of pooled memory.
-type buffer struct{ b []byte }
-
-const (
-	bufferBytes     = 1 << 10
-	keepBufferBytes = 64 << 10 // larger ones are left to the garbage collector
-)
-
-var buffers = sync.Pool{New: func() any { return &buffer{make([]byte, 0, bufferBytes)} }}
-
-func (b *buffer) release() {
-	if cap(b.b) <= keepBufferBytes {
-		b.b = b.b[:0]
-		buffers.Put(b)
-	}
-}
-
 // open returns the buffer to append to; the caller holds the lock. nil when closed.
 func (o *outbox) open() *buffer {
 	if o.closed || o.closing {
@@ -58,7 +41,7 @@ func (o *outbox) open() *buffer {
 func (o *outbox) size() int {
 	n := o.inWrite
 	if o.pending != nil {
-		n += len(o.pending.b)
+		n += o.pending.len()
 	}
 	return n
 }
@@ -71,14 +54,6 @@ func (o *outbox) promise() bool {
 	}
 	o.promised = true
 	return true
-}
-
-// publication is an encoded PUBLISH and where it differs from one receiver to the next.
-type publication struct {
-	bytes []byte
-	first byte // first byte of the packet: type, DUP, QoS and RETAIN
-	idAt  int  // offset of the Packet Identifier; 0 without one
-	id    uint16
 }
 
 // put appends a PUBLISH. A QoS 0 message is not taken when limit bytes wait already:
@@ -98,6 +73,9 @@ func (o *outbox) put(p publication, limit int) (flush, ok bool) {
 	buf.b[at] = p.first
 	if p.idAt > 0 {
 		binary.BigEndian.PutUint16(buf.b[at+p.idAt:], p.id)
+	}
+	if p.payload != nil {
+		buf.share(p.payload)
 	}
 	return o.promise(), true
 }
@@ -176,7 +154,7 @@ func (o *outbox) take() *buffer {
 func (o *outbox) swap() *buffer {
 	buf := o.pending
 	o.pending = nil
-	o.inWrite = len(buf.b)
+	o.inWrite = buf.len()
 	return buf
 }
 
@@ -236,13 +214,13 @@ func (o *outbox) shut() {
 // flush writes what waits in c's outbox, without blocking.
 func (c *conn) flush(w *writer) {
 	for buf := c.out.take(); buf != nil; {
-		n, err := c.writeSome(w, buf.b)
+		n, err := c.writeSome(w, buf)
 		if err != nil {
 			buf.release()
 			c.writeFailed(err)
 			return
 		}
-		if n < len(buf.b) {
+		if n < buf.len() {
 			go c.drain(buf, n)
 			return
 		}
@@ -269,7 +247,7 @@ func (c *conn) drain(buf *buffer, n int) {
 	w := writers.Get().(*writer)
 	defer writers.Put(w)
 	for {
-		if err := c.writeAll(w, buf.b[n:]); err != nil {
+		if err := c.writeAll(w, buf, n); err != nil {
 			buf.release()
 			c.writeFailed(err)
 			return

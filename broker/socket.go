@@ -29,7 +29,7 @@ func rawConn(nc net.Conn) syscall.RawConn {
 // writer writes to a descriptor without allocating: it keeps the function that
 // RawConn.Write wants. A batch has one; others come from writers.
 type writer struct {
-	bytes   []byte
+	buf     *buffer
 	n       int
 	err     error
 	whole   bool // wait until everything is written
@@ -41,8 +41,9 @@ var writers = sync.Pool{New: func() any { return newWriter() }}
 func newWriter() *writer {
 	w := &writer{}
 	w.attempt = func(fd uintptr) bool {
-		for w.n < len(w.bytes) {
-			n, err := writeDescriptor(fd, w.bytes[w.n:])
+		for w.n < w.buf.len() {
+			piece, last := w.buf.from(w.n)
+			n, err := writeDescriptor(fd, piece, !last)
 			switch err {
 			case nil:
 				w.n += n
@@ -59,33 +60,41 @@ func newWriter() *writer {
 	return w
 }
 
-func (w *writer) write(raw syscall.RawConn, b []byte, whole bool) (int, error) {
-	w.bytes, w.n, w.err, w.whole = b, 0, nil, whole
+// write writes buf from an offset on, and returns the offset it has come to.
+func (w *writer) write(raw syscall.RawConn, buf *buffer, from int, whole bool) (int, error) {
+	w.buf, w.n, w.err, w.whole = buf, from, nil, whole
 	err := raw.Write(w.attempt)
-	w.bytes = nil
+	w.buf = nil
 	if err == nil {
 		err = w.err
 	}
 	return w.n, err
 }
 
-// writeSome writes what the peer takes at once: nothing on a Network Connection
-// without a descriptor.
-func (c *conn) writeSome(w *writer, b []byte) (int, error) {
+// writeSome writes what the peer takes of buf at once, and returns how much that is:
+// nothing on a Network Connection without a descriptor.
+func (c *conn) writeSome(w *writer, buf *buffer) (int, error) {
 	if c.raw == nil {
 		return 0, nil
 	}
-	return w.write(c.raw, b, false)
+	return w.write(c.raw, buf, 0, false)
 }
 
-// writeAll writes b and waits as long as it takes.
-func (c *conn) writeAll(w *writer, b []byte) error {
-	if c.raw == nil {
-		_, err := c.nc.Write(b)
+// writeAll writes buf from an offset on and waits as long as it takes.
+func (c *conn) writeAll(w *writer, buf *buffer, from int) error {
+	if c.raw != nil {
+		_, err := w.write(c.raw, buf, from, true)
 		return err
 	}
-	_, err := w.write(c.raw, b, true)
-	return err
+	for from < buf.len() {
+		piece, _ := buf.from(from)
+		n, err := c.nc.Write(piece)
+		if err != nil {
+			return err
+		}
+		from += n
+	}
+	return nil
 }
 
 // wait reads and processes packets until the Network Connection ends. again is true
