@@ -2,10 +2,49 @@ package cli
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/colibri-mqtt/colibri"
+	"github.com/colibri-mqtt/colibri/client"
 	"github.com/colibri-mqtt/colibri/packet"
 )
+
+// tracer prints what -d shows. The client calls it for one event at a time.
+type tracer struct {
+	out     *output
+	program program
+	id      string // Client Identifier, as far as it is known
+}
+
+func (t *tracer) trace(e client.Event) {
+	if e.Kind != client.Sent && e.Kind != client.Received {
+		return
+	}
+	if connack, ok := e.Packet.(*packet.Connack); ok {
+		if id, ok := connack.Properties.Value(colibri.AssignedClientIdentifier); ok {
+			t.id = strings.Clone(id)
+		}
+	}
+	for _, line := range debugLines(t.id, e.Packet, e.Kind == client.Sent) {
+		t.out.writeLine(line)
+	}
+	if suback, ok := e.Packet.(*packet.Suback); ok && t.program == sub {
+		t.out.writeLine(subscribedLine(suback))
+	}
+}
+
+// subscribedLine says what a SUBACK grants, such as "Subscribed (mid: 1): 0, 1".
+func subscribedLine(p *packet.Suback) string {
+	line := fmt.Sprintf("Subscribed (mid: %d): ", p.PacketID)
+	for i, code := range p.Codes {
+		if i > 0 {
+			line += ", "
+		}
+		line += strconv.Itoa(int(code))
+	}
+	return line
+}
 
 // debugLines returns the lines that -d prints for a packet, without their ends. id is
 // the Client Identifier as it is known so far; sent says whose packet it is.

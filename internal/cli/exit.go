@@ -14,11 +14,15 @@ import (
 // scripts test them. A refused CONNECT exits with the code of the CONNACK instead:
 // 1 to 5 with MQTT 3.1 and 3.1.1, 128 to 162 with 5.0.
 const (
-	exitOK       = 0
-	exitUsage    = 1  // also: no connection could be made
-	exitProtocol = 2  // the other side broke the protocol
-	exitLost     = 7  // the Network Connection ended too early
-	exitTimeout  = 27 // -W ran out
+	exitOK          = 0
+	exitUsage       = 1   // also: no connection could be made
+	exitProtocol    = 2   // the other side broke the protocol
+	exitLost        = 7   // the Network Connection ended too early
+	exitKeepAlive   = 19  // the server did not answer PINGREQ
+	exitQoS         = 24  // the server does not take this QoS
+	exitTooLarge    = 25  // the server does not take a packet of this size
+	exitTimeout     = 27  // -W ran out
+	exitInterrupted = 130 // pub and rr: a signal came before the work was done
 )
 
 // usageError is a mistake in the command line or in an options file. Its text is a
@@ -60,9 +64,9 @@ var returnCodeTexts = [...]string{
 	5: "Connection Refused: not authorised.",
 }
 
-// refusal returns the sentence and the exit code for the code of a CONNACK, which in
+// refusalText returns the sentence and the exit code for the code of a CONNACK, which in
 // 3.1 and 3.1.1 is a Connect Return code.
-func refusal(version colibri.Version, code colibri.ReasonCode) (text string, exit int) {
+func refusalText(version colibri.Version, code colibri.ReasonCode) (text string, exit int) {
 	if version < colibri.V5 {
 		if code > 0 && int(code) < len(returnCodeTexts) {
 			return returnCodeTexts[code], int(code)

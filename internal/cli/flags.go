@@ -177,10 +177,7 @@ func init() {
 				return nil
 			}},
 		{names: []string{"-A"}, in: all, group: groupServer, value: "ADDRESS", missing: "address",
-			help: "connect from this local address", apply: func(o *options, value string) error {
-				if net.ParseIP(value) == nil {
-					return usagef("Invalid bind address '%s', it must be an IP address of this machine.", value)
-				}
+			help: "connect from this address of the own machine", apply: func(o *options, value string) error {
 				o.bind = value
 				return nil
 			}},

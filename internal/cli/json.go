@@ -16,7 +16,7 @@ import (
 // payload it prints nothing and returns an error.
 func appendJSON(b []byte, m received, parsed, pretty bool) ([]byte, error) {
 	if parsed && len(m.Payload) > 0 && !json.Valid(m.Payload) {
-		return b, &notJSONError{topic: m.Topic}
+		return b, fmt.Errorf("Message payload is not valid JSON on topic %s.", m.Topic)
 	}
 	var out bytes.Buffer
 	fmt.Fprintf(&out, `{"tst":"%s","topic":%s,"qos":%d,"retain":%t,"payloadlen":%d`,
@@ -48,13 +48,6 @@ func appendJSON(b []byte, m received, parsed, pretty bool) ([]byte, error) {
 		return b, fmt.Errorf("indent the JSON output: %w", err)
 	}
 	return append(b, indented.Bytes()...), nil
-}
-
-// notJSONError says that %J met a payload that is not JSON.
-type notJSONError struct{ topic string }
-
-func (e *notJSONError) Error() string {
-	return fmt.Sprintf("Message payload is not valid JSON on topic %s.", e.topic)
 }
 
 // writeJSONProperties writes each property under its name with hyphens, and all User

@@ -52,6 +52,9 @@ type invocation struct {
 // commands returns the table of commands, in the order of the list in the help.
 func commands() []command {
 	return []command{
+		clientCommand(pub, "pub", "Publish messages", runPub),
+		clientCommand(sub, "sub", "Subscribe to topics and print the messages", runSub),
+		clientCommand(rr, "rr", "Send a request and print the answer", runRR),
 		brokerCommand(),
 		versionCommand(),
 	}
@@ -62,6 +65,7 @@ func commands() []command {
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	signal.Ignore(syscall.SIGPIPE) // a reader that goes away is an error of the write
 	return run(ctx, args, stdin, stdout, stderr)
 }
 

@@ -141,6 +141,9 @@ func (o *options) check() error {
 		if o.topic == nil || o.source == noSource || o.responseTopic == nil {
 			return usagef("All of topic, message, and response topic must be supplied.")
 		}
+		if o.properties["publish"].Has(colibri.ResponseTopic) {
+			return usagef("The response topic is given twice, by -e and by -D.")
+		}
 	}
 	return nil
 }

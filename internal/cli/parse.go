@@ -135,7 +135,7 @@ func nearestFlag(p program, typed string) string {
 	if before, _, ok := strings.Cut(bare, "="); ok {
 		bare = before
 	}
-	best, limit := "", 2+len(bare)/3
+	best, limit := "", max(2, 1+len(bare)/3)
 	if !strings.HasPrefix(typed, "-") {
 		limit = 1 // a word is meant as a flag only if it is the name of one
 	}

@@ -1,29 +1,27 @@
 package cli
 
 import (
-	"bufio"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 )
 
 // printer writes received messages to standard output as the options say. It is not
-// safe for concurrent use. What it writes stays in a buffer until flush.
+// safe for concurrent use. What it writes stays in the buffer of out until that is
+// flushed.
 type printer struct {
-	out     *bufio.Writer
+	out     *output
 	stderr  io.Writer
 	options *options
 	line    []byte         // reused for each message
 	rows    map[string]int // with --watch: the line of the screen of each topic
-	failed  error          // of the last flush: nobody reads any more
 }
 
-func newPrinter(env *invocation, o *options) *printer {
-	p := &printer{out: bufio.NewWriterSize(env.stdout, 64<<10), stderr: env.stderr, options: o}
+func newPrinter(out *output, stderr io.Writer, o *options) *printer {
+	p := &printer{out: out, stderr: stderr, options: o}
 	if o.watch {
 		p.rows = map[string]int{}
-		p.out.WriteString("\x1b[2J\x1b[H") // clear the screen
+		p.out.write([]byte("\x1b[2J\x1b[H")) // clear the screen
 	}
 	return p
 }
@@ -35,56 +33,51 @@ func (p *printer) print(m received) {
 		return
 	}
 	p.line = p.line[:0]
-	end := "\n"
-	if o.noEOL {
-		end = ""
-	}
-	switch {
-	case o.format != nil:
-		var err error
-		if p.line, err = o.format.append(p.line, m, o.pretty); err != nil {
-			var notJSON *notJSONError
-			if errors.As(err, &notJSON) && !o.quiet {
-				p.flush()
-				fmt.Fprintf(p.stderr, "Error: %s\n", err)
-			}
-			if len(p.line) == 0 {
-				return
-			}
-		}
-	case o.verbose && len(m.Payload) > 0:
-		p.line = append(append(append(p.line, m.Topic...), ' '), m.Payload...)
-	case o.verbose:
-		if o.noEOL {
-			return
-		}
-		p.line = append(append(p.line, m.Topic...), " (null)"...)
-	case len(m.Payload) > 0:
-		p.line = append(p.line, m.Payload...)
-	default:
-		return
-	}
 	if p.rows != nil {
-		end = ""
 		row, known := p.rows[m.Topic]
 		if !known {
 			row = len(p.rows) + 1
 			p.rows[m.Topic] = row
 		}
-		fmt.Fprintf(p.out, "\x1b[%d;1H\x1b[2K", row) // to the topic's line, and empty it
+		p.line = fmt.Appendf(p.line, "\x1b[%d;1H\x1b[2K", row) // to the topic's line, and empty it
 	}
-	p.out.Write(p.line)
-	p.out.WriteString(end)
-	if p.rows != nil {
-		fmt.Fprintf(p.out, "\x1b[%d;1H", len(p.rows)+1)
+	if !p.appendMessage(m) {
+		return
 	}
+	switch {
+	case p.rows != nil:
+		p.line = fmt.Appendf(p.line, "\x1b[%d;1H", len(p.rows)+1)
+	case !o.noEOL:
+		p.line = append(p.line, '\n')
+	}
+	p.out.write(p.line)
 }
 
-// flush hands what was printed to whoever reads standard output. It returns false once
-// that failed.
-func (p *printer) flush() bool {
-	if p.failed == nil {
-		p.failed = p.out.Flush()
+// appendMessage adds m to the line without its end. It returns false if there is
+// nothing to print.
+func (p *printer) appendMessage(m received) bool {
+	o := p.options
+	switch {
+	case o.format != nil:
+		start := len(p.line)
+		var err error
+		if p.line, err = o.format.append(p.line, m, o.pretty); err == nil {
+			return true
+		}
+		if !o.quiet {
+			p.out.flush()
+			fmt.Fprintf(p.stderr, "Error: %s\n", err)
+		}
+		return len(p.line) > start
+	case len(m.Payload) > 0:
+		if o.verbose {
+			p.line = append(append(p.line, m.Topic...), ' ')
+		}
+		p.line = append(p.line, m.Payload...)
+	case o.verbose && !o.noEOL:
+		p.line = append(append(p.line, m.Topic...), " (null)"...)
+	default:
+		return false
 	}
-	return p.failed == nil
+	return true
 }

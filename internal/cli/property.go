@@ -126,7 +126,7 @@ func (o *options) checkProperties() error {
 			p = &packet.Connect{Version: colibri.V5, Will: &packet.Will{Topic: "t", Properties: properties}}
 		}
 		if _, err := packet.Append(nil, p, colibri.V5); err != nil {
-			return usagef("Error in %s properties: %s", strings.ToUpper(command), propertyFault(err))
+			return usagef("Invalid %s properties: %s", strings.ToUpper(command), propertyFault(err))
 		}
 	}
 	return nil

@@ -1,0 +1,202 @@
+package cli
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/colibri-mqtt/colibri"
+	"github.com/colibri-mqtt/colibri/client"
+	"github.com/colibri-mqtt/colibri/packet"
+)
+
+// retry is how a client that outlives its connections comes back.
+var retry = &client.Backoff{Min: time.Second, Max: 8 * time.Second}
+
+// farewellTimeout is how long a DISCONNECT may take when a command ends.
+const farewellTimeout = 5 * time.Second
+
+// session is a connected client and what its command needs around it.
+type session struct {
+	*client.Client
+	env     *invocation
+	options *options
+	out     *output
+}
+
+// dialError is a Network Connection that could not be made, as opposed to one over
+// which the server has said no, or nothing.
+type dialError struct{ err error }
+
+func (e *dialError) Error() string { return e.err.Error() }
+func (e *dialError) Unwrap() error { return e.err }
+
+// connect connects as the options say; when that fails it says why on standard error
+// and returns no session and the exit code. tune may change what it connects with.
+func (env *invocation) connect(o *options, out *output, tune func(*client.Options)) (*session, int) {
+	s := &session{env: env, options: o, out: out}
+	settings := client.Options{
+		Version:     o.version,
+		ClientID:    o.clientID(func() string { return rand.Text()[:18] }),
+		CleanStart:  o.cleanStart,
+		KeepAlive:   o.keepAlive,
+		HasUserName: o.userName != nil,
+		Properties:  o.properties["connect"],
+		MaxInflight: o.maxInflight,
+		Dial:        o.dial,
+	}
+	if o.userName != nil {
+		settings.UserName = *o.userName
+	}
+	if o.password != nil {
+		settings.Password = []byte(*o.password)
+	}
+	if o.willTopic != nil {
+		settings.Will = &packet.Will{Topic: *o.willTopic, QoS: o.willQoS, Retain: o.willRetain, Properties: o.properties["will"]}
+		if o.willPayload != nil {
+			settings.Will.Payload = []byte(*o.willPayload)
+		}
+	}
+	if o.debug && !o.quiet {
+		settings.Trace = (&tracer{out: out, id: settings.ClientID, program: o.program}).trace
+	}
+	if tune != nil {
+		tune(&settings)
+	}
+	ctx := env.ctx
+	if o.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, o.timeout)
+		defer cancel()
+	}
+	var err error
+	if s.Client, err = client.Dial(ctx, o.url(), settings); err == nil {
+		return s, exitOK
+	}
+	switch {
+	case env.ctx.Err() != nil:
+		return nil, exitInterrupted
+	case ctx.Err() != nil:
+		return nil, env.timedOut(o)
+	}
+	return nil, env.ended(o, err)
+}
+
+// url names the server in error texts of the client.
+func (o *options) url() string {
+	if o.port == 0 {
+		return "unix://" + o.host
+	}
+	return "tcp://" + net.JoinHostPort(o.host, o.portNumber())
+}
+
+func (o *options) portNumber() string {
+	if o.port < 0 {
+		return "1883"
+	}
+	return strconv.Itoa(o.port)
+}
+
+// dial opens the Network Connection of -h, -p, --unix and -A.
+func (o *options) dial(ctx context.Context, _ string) (net.Conn, error) {
+	var dialer net.Dialer
+	network, address := "tcp", net.JoinHostPort(o.host, o.portNumber())
+	if o.port == 0 {
+		network, address = "unix", o.host
+	} else if o.bind != "" {
+		local, err := net.ResolveTCPAddr("tcp", net.JoinHostPort(o.bind, "0"))
+		if err != nil {
+			return nil, &dialError{fmt.Errorf("bind address: %w", err)}
+		}
+		dialer.LocalAddr = local
+	}
+	nc, err := dialer.DialContext(ctx, network, address)
+	if err != nil {
+		return nil, &dialError{err}
+	}
+	return nc, nil
+}
+
+// leave ends the session with a DISCONNECT. With will the server of 5.0 publishes the
+// Will Message all the same, as it does when Mosquitto's programs are interrupted.
+func (s *session) leave(will bool) {
+	ctx, cancel := context.WithTimeout(context.Background(), farewellTimeout)
+	defer cancel()
+	code, properties := colibri.NormalDisconnection, colibri.Properties(nil)
+	if s.options.version == colibri.V5 {
+		properties = s.options.properties["disconnect"]
+		if will {
+			code = colibri.DisconnectWithWillMessage
+		}
+	}
+	if err := s.Disconnect(ctx, code, properties); err != nil {
+		s.Close() // as if there had been a DISCONNECT, but for the Will Message
+	}
+}
+
+// complain writes a sentence to standard error, unless --quiet was given. What was
+// printed before it comes first.
+func (s *session) complain(format string, args ...any) {
+	s.out.flush()
+	s.env.complain(s.options, format, args...)
+}
+
+func (env *invocation) complain(o *options, format string, args ...any) {
+	if !o.quiet {
+		fmt.Fprintf(env.stderr, format+"\n", args...)
+	}
+}
+
+// timedOut is the end by -W.
+func (env *invocation) timedOut(o *options) int {
+	env.complain(o, "Timed out")
+	return exitTimeout
+}
+
+// ended says why a connection could not be made or has ended, and returns the exit code.
+func (env *invocation) ended(o *options, err error) int {
+	var dial *dialError
+	var refusal *client.Refusal
+	var broken *colibri.Error
+	switch {
+	case errors.As(err, &dial):
+		env.complain(o, "%s", connectFailure(dial.err))
+		return exitUsage
+	case errors.As(err, &refusal) && refusal.Packet == packet.CONNACK:
+		code := refusal.Code
+		if o.version < colibri.V5 {
+			code = colibri.ReasonCode(refusal.ReturnCode)
+		}
+		text, exit := refusalText(o.version, code)
+		env.complain(o, "Connection error: %s", text)
+		env.complainReason(o, refusal)
+		if o.program == pub {
+			env.complain(o, "Error: The connection was refused.")
+		}
+		return exit
+	case errors.As(err, &refusal):
+		env.complain(o, "Error: The server has disconnected: %s.", refusal.Code.String())
+		env.complainReason(o, refusal)
+		return int(refusal.Code)
+	case errors.As(err, &broken):
+		env.complain(o, "Error: A network protocol error occurred when communicating with the broker.")
+		env.complain(o, "%s.", broken)
+		return exitProtocol
+	case errors.Is(err, client.ErrPingTimeout):
+		env.complain(o, "Error: Keepalive exceeded")
+		return exitKeepAlive
+	}
+	env.complain(o, "Error: The connection was lost.")
+	return exitLost
+}
+
+// complainReason adds the Reason String of a server that gives one.
+func (env *invocation) complainReason(o *options, refusal *client.Refusal) {
+	if reason, ok := refusal.Properties.Value(colibri.ReasonString); ok {
+		env.complain(o, "%s", reason)
+	}
+}
