@@ -165,7 +165,7 @@ func retainedByCommands(b *bench) {
 	remover := b.sub("-t", "kept/#", "--remove-retained", "-T", "kept/b")
 	remover.expectMessages(b.T, "second")
 	watcher.expectMessages(b.T, "kept/a 0") // what removes the message passes by
-	remover.kill() // mosquitto_sub 2.0 may not end by itself after a removal
+	remover.kill()                          // mosquitto_sub 2.0 may not end by itself after a removal
 	b.pub("-t", "kept/b", "-n", "-r")
 	last := b.sub("-t", "kept/#", "-C", "1")
 	b.pub("-t", "kept/a", "-m", "nothing was kept")

@@ -16,7 +16,7 @@ var formats = []string{
 	"%p", "%t %p", "%%", "%A", "%C", "%D", "%F", "%l", "%m", "%P", "%q", "%R", "%r", "%S", "%x", "%X", "%E",
 	"%t|%q|%r|%m|%l|%p", `a\tb\\c\e\a`, `%t\0%p`, `\r\v%q`, "plain text", "@@ %t", "@Y-@m-@d",
 	"%20t|%-20t|%.5t|%20.5t|%-20.5t|", "%6l|%-6l|%06l|", "%4m|%04m|%-4m|", "%12C|%-12C|%.4C|%12.4C|",
-	"%12R|%-12R|%.4R|", "%12p|%-12p|", "%30x|%-30x|%030X|", "%6S|%06S|%-6S|", "%4F|%04F|%-4F|", "%6A|%06A|",
+	"%.4R|%.20R|", "%12p|%-12p|", "%6S|%06S|%-6S|", "%4F|%04F|%-4F|", "%6A|%06A|",
 }
 
 // clocks are formats whose value differs between two programs; only their shape

@@ -104,7 +104,7 @@ func checkRefusedProgram(t *testing.T, p *program, ours bool, say string) {
 		return
 	}
 	text := strings.TrimSpace(p.stderr.String())
-	if lines := strings.Count(text, "\n") + 1; lines > 4 {
+	if lines := len(regexp.MustCompile(`\n\s*`).Split(text, -1)); lines > 4 {
 		t.Errorf("%s said %d lines, want at most four:\n%s", p.name, lines, text)
 	}
 	if !regexp.MustCompile(`(?i)` + say).MatchString(text) {
