@@ -158,3 +158,20 @@ func appendPacket(b []byte, p packet.Packet, v colibri.Version) []byte {
 	}
 	return b
 }
+
+// appendAcknowledgement appends a packet of a QoS handshake, or a PINGRESP.
+func appendAcknowledgement(b []byte, t packet.Type, id uint16, code colibri.ReasonCode, v colibri.Version) []byte {
+	switch t {
+	case packet.PUBACK:
+		return appendPacket(b, &packet.Puback{PacketID: id, Code: code}, v)
+	case packet.PUBREC:
+		return appendPacket(b, &packet.Pubrec{PacketID: id, Code: code}, v)
+	case packet.PUBREL:
+		return appendPacket(b, &packet.Pubrel{PacketID: id, Code: code}, v)
+	case packet.PUBCOMP:
+		return appendPacket(b, &packet.Pubcomp{PacketID: id, Code: code}, v)
+	case packet.PINGRESP:
+		return appendPacket(b, &packet.Pingresp{}, v)
+	}
+	panic("broker: no acknowledgement: " + t.String())
+}

@@ -101,7 +101,7 @@ func (o *outbox) acknowledge(t packet.Type, id uint16, code colibri.ReasonCode, 
 	if buf == nil {
 		return false
 	}
-	buf.b = packet.AppendAck(buf.b, t, id, code, v)
+	buf.b = appendAcknowledgement(buf.b, t, id, code, v)
 	return o.promise()
 }
 
