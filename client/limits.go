@@ -67,7 +67,10 @@ func (l *limits) message(m *colibri.Message) error {
 		if l.topicAliasMaximum == 0 {
 			return fail(colibri.TopicAliasInvalid, "MQTT-3.2.2-18", "the Server takes no Topic Aliases")
 		}
-		if alias == 0 || alias > l.topicAliasMaximum {
+		if alias == 0 {
+			return fail(colibri.TopicAliasInvalid, "MQTT-3.3.2-8", "a Topic Alias is not 0")
+		}
+		if alias > l.topicAliasMaximum { // [MQTT-3.2.2-17]
 			return fail(colibri.TopicAliasInvalid, "MQTT-3.3.2-9", "the Server takes Topic Aliases from 1 to %d", l.topicAliasMaximum)
 		}
 	}

@@ -228,3 +228,18 @@ func start[T any](f func() (T, error)) func() (T, error) {
 func message(qos colibri.QoS, topic, payload string) *colibri.Message {
 	return &colibri.Message{Topic: topic, Payload: []byte(payload), QoS: qos}
 }
+
+// subscribed lets c subscribe to filter with QoS 2, which is granted.
+func (p *peer) subscribed(c *Client, filter string) *Subscription {
+	p.t.Helper()
+	subscribe := start(func() (*Subscription, error) {
+		return c.Subscribe(p.t.Context(), colibri.Subscription{Filter: filter, QoS: 2})
+	})
+	request := expect[*packet.Subscribe](p)
+	p.send(&packet.Suback{PacketID: request.PacketID, Codes: []colibri.ReasonCode{2}})
+	s, err := subscribe()
+	if err != nil {
+		p.t.Fatalf("Subscribe: %v", err)
+	}
+	return s
+}
