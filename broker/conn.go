@@ -57,7 +57,7 @@ func (c *conn) run() {
 // stop ends c from any goroutine: a 5.0 client is told why, what waits in the outbox
 // goes out, and the Network Connection is closed. It does not block.
 func (c *conn) stop(err error) {
-	if !c.ending.CompareAndSwap(nil, &ending{codeOf(err), err}) {
+	if !c.ending.CompareAndSwap(nil, &ending{disconnectCode(err), err}) {
 		return
 	}
 	if c.version == colibri.V5 && !peerGone(err) {
@@ -79,7 +79,7 @@ func (c *conn) close() {
 }
 
 func (c *conn) appendDisconnect(b []byte, err error) []byte {
-	p := &packet.Disconnect{Code: codeOf(err)} // [MQTT-3.14.2-1]
+	p := &packet.Disconnect{Code: disconnectCode(err)}
 	if reason := reasonOf(err); reason != "" {
 		p.Properties = p.Properties.AppendValue(colibri.ReasonString, reason)
 	}
@@ -149,6 +149,15 @@ func codeOf(err error) colibri.ReasonCode {
 		return code
 	}
 	return colibri.UnspecifiedError
+}
+
+// disconnectCode is codeOf for a DISCONNECT, which does not have all codes: the wrong
+// version in a second CONNECT is a Protocol Error there [MQTT-3.14.2-1].
+func disconnectCode(err error) colibri.ReasonCode {
+	if code := codeOf(err); packet.ReasonCodeAllowed(packet.DISCONNECT, code) {
+		return code
+	}
+	return colibri.ProtocolError
 }
 
 // reasonOf returns the Reason String for err: the cause in plain words, without the code

@@ -198,6 +198,12 @@ func refusalConnack(p *packet.Connect, err error) []byte {
 	if _, ok := errors.AsType[colibri.ReasonCode](err); !ok {
 		code = colibri.NotAuthorized // an Authenticator that says no more
 	}
+	switch {
+	case code == colibri.ServerShuttingDown: // not a code of CONNACK [MQTT-3.2.2-8]
+		code = colibri.ServerUnavailable
+	case !code.Failed() || !packet.ReasonCodeAllowed(packet.CONNACK, code):
+		code = colibri.UnspecifiedError
+	}
 	if p.Version < colibri.V5 {
 		returnCode, ok := code.ConnectReturnCode()
 		if !ok { // [MQTT311-3.1.4-1], [MQTT311-3.2.2-6]
