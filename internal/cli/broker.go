@@ -189,15 +189,14 @@ func runBroker(env *invocation, args []string) int {
 	}
 	c := config.Default()
 	if o.configFile != "" {
-		if c, err = config.Read(o.configFile); err != nil {
-			fmt.Fprintf(env.stderr, "Error: %s\n", sentence(err.Error()))
+		c, err = config.Read(o.configFile)
+		if err == nil {
+			err = checkUser(c)
+		}
+		if err != nil {
+			fmt.Fprintf(env.stderr, "Error: %s.\n", err)
 			return exitConfig
 		}
-	}
-	limits, err := limitsOf(c)
-	if err != nil {
-		fmt.Fprintf(env.stderr, "Error: %s\n", sentence(err.Error()))
-		return exitConfig
 	}
 	if o.test {
 		for _, w := range c.Warnings {
@@ -214,7 +213,7 @@ func runBroker(env *invocation, args []string) int {
 			Subscribe: true, Unsubscribe: true, ConnectionMessages: true,
 			Timestamp: c.Log.Timestamp, TimestampFormat: c.Log.TimestampFormat}
 	}
-	s := &brokerServer{env: env, options: o, config: c, limits: limits}
+	s := &brokerServer{env: env, options: o, config: c, limits: limitsOf(c)}
 	if err := s.serve(); err != nil {
 		fmt.Fprintf(env.stderr, "Error: %s\n", sentence(err.Error()))
 		return exitBrokerFailed
@@ -225,8 +224,25 @@ func runBroker(env *invocation, args []string) int {
 // sentence returns text as a sentence of its own.
 func sentence(text string) string { return capitalised(strings.TrimSuffix(text, ".")) + "." }
 
+// checkUser refuses to run with more rights than the configuration asks for, which this
+// version cannot give up. Without those rights the option has no meaning.
+func checkUser(c *config.Config) error {
+	u := c.User
+	switch {
+	case u.Name == "":
+		return nil
+	case os.Geteuid() == 0 && u.Name != "root":
+		return &config.Error{File: u.File, Line: u.Line, Key: "user",
+			Text: fmt.Sprintf("this version cannot change its user; start it as the user '%s', or write 'user root'", u.Name)}
+	case os.Geteuid() != 0:
+		c.Warnings = append(c.Warnings, config.Warning{File: u.File, Line: u.Line,
+			Text: "user has no effect, because the broker was not started as root"})
+	}
+	return nil
+}
+
 // limitsOf returns the limits of the broker that c asks for.
-func limitsOf(c *config.Config) (broker.Limits, error) {
+func limitsOf(c *config.Config) broker.Limits {
 	l := broker.DefaultLimits()
 	l.Connections = max(0, c.MaxConnections)
 	l.Inflight = c.MaxInflightMessages
@@ -238,15 +254,12 @@ func limitsOf(c *config.Config) (broker.Limits, error) {
 		l.QueueBytes = noLimitBelowZero(c.MaxQueuedBytes)
 	}
 	l.PacketBytes = c.MaxPacketBytes
-	if l.PacketBytes == 0 {
-		l.PacketBytes = math.MaxInt32
-	}
 	l.KeepAlive = uint16(c.MaxKeepAlive)
 	if c.MaxTopicAlias > 0 {
 		l.TopicAliasMaximum = uint16(c.MaxTopicAlias)
 	}
 	l.SessionExpiry = uint32(min(c.PersistentClientExpiration/time.Second, math.MaxUint32))
-	return l, nil
+	return l
 }
 
 // noLimitBelowZero turns 0 for no limit into what broker.Limits has for it.
@@ -290,7 +303,8 @@ func (s *brokerServer) serve() (err error) {
 	if s.config.PIDFile != "" {
 		if err := os.WriteFile(s.config.PIDFile, []byte(strconv.Itoa(os.Getpid())), 0o644); err != nil {
 			s.closeListeners()
-			return errors.Join(fmt.Errorf("the pid_file cannot be written: %w", err), s.shutdown(b))
+			s.shutdown(b)
+			return fmt.Errorf("the pid_file cannot be written: %w", err)
 		}
 		defer os.Remove(s.config.PIDFile)
 	}
@@ -311,9 +325,11 @@ func (s *brokerServer) serve() (err error) {
 		select {
 		case <-s.env.ctx.Done():
 			s.log.printf(logInformation, "Shutting down.")
-			return s.shutdown(b)
+			s.shutdown(b)
+			return nil
 		case err := <-broken:
-			return errors.Join(err, s.shutdown(b))
+			s.shutdown(b)
+			return err
 		case <-hangup:
 			s.hangup()
 		}
@@ -321,7 +337,7 @@ func (s *brokerServer) serve() (err error) {
 }
 
 // shutdown ends the broker, at once when a second signal comes.
-func (s *brokerServer) shutdown(b *broker.Broker) error {
+func (s *brokerServer) shutdown(b *broker.Broker) {
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
 	defer cancel()
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
@@ -329,7 +345,6 @@ func (s *brokerServer) shutdown(b *broker.Broker) error {
 	if err := b.Shutdown(ctx); err != nil {
 		s.log.printf(logWarning, "Some connections were still open at the end: %v.", err)
 	}
-	return nil
 }
 
 // hangup answers SIGHUP: it checks the configuration, which this version takes over
@@ -548,8 +563,10 @@ func (s *brokerServer) open(scheme, host string, port int, anonymous bool, most 
 	if err != nil {
 		return nil, cannotListen(scheme, host, port, err)
 	}
-	if tcp, ok := l.Addr().(*net.TCPAddr); ok {
+	if tcp, ok := l.Addr().(*net.TCPAddr); ok && host != "" {
 		name = net.JoinHostPort(host, strconv.Itoa(tcp.Port))
+	} else if ok {
+		name = fmt.Sprintf("port %d of all addresses", tcp.Port)
 	}
 	bound := &boundListener{Listener: l, name: name, anonymous: anonymous, most: most, log: s.log}
 	s.listeners = append(s.listeners, bound)
@@ -595,10 +612,14 @@ func cannotListen(scheme, host string, port int, err error) error {
 func (s *brokerServer) banner() {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s is running.\n", versionLine(s.env.name))
+	widest := 0
 	for _, l := range s.listeners {
-		fmt.Fprintf(&b, "  listening on %-24s open to %s\n", l.name, s.whom(l))
+		widest = max(widest, len(shown(l.name)))
 	}
-	b.WriteString("  state        in memory only: it is lost when the broker ends\n")
+	for _, l := range s.listeners {
+		fmt.Fprintf(&b, "  listening on  %-*s  open to %s\n", widest, shown(l.name), s.whom(l))
+	}
+	b.WriteString("  state         in memory only: it is lost when the broker ends\n")
 	if s.config.LocalOnly() {
 		s.hints(&b)
 	}

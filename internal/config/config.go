@@ -33,16 +33,16 @@ type Config struct {
 	MaxInflightMessages int // QoS 1 and 2 messages on their way to one client; 0: no limit
 	MaxQueuedMessages   int // that wait for one client; 0: no limit
 	MaxQueuedBytes      int // that wait for one client; 0: no limit, -1 when no file says it
-	MaxPacketBytes      int // of a packet from a client; 0: no limit but that of MQTT
+	MaxPacketBytes      int // of a packet from a client
 	MaxKeepAlive        int // seconds; 0: no limit
-	MaxTopicAlias       int // -1 when no file says it
+	MaxTopicAlias       int // Topic Aliases that a client may use; -1 when no file says it
 
 	// PersistentClientExpiration is how long a Session outlives its Network
 	// Connection; 0: as long as the client asked for.
 	PersistentClientExpiration time.Duration
 
 	PIDFile string // empty for none
-	User    string // empty for none
+	User    User   // whom the broker should run as
 	Log     Log
 
 	// Warnings are what the person who wrote the file should know, although the
@@ -61,6 +61,13 @@ type Listener struct {
 
 	AllowAnonymous Choice
 	MaxConnections int // below 0: no limit
+}
+
+// User is the option user and where it stands.
+type User struct {
+	Name string // empty for none
+	File string
+	Line int
 }
 
 // Log says what is logged, and where.
