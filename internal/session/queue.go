@@ -13,7 +13,7 @@ type queue struct {
 func (q *queue) length() int { return len(q.items) - q.head }
 
 func (q *queue) push(d colibri.Delivery, size int) {
-	if q.head > 0 && len(q.items) == cap(q.items) { // move down instead of growing
+	if q.head > len(q.items)/4 && len(q.items) == cap(q.items) { // move down instead of growing
 		n := copy(q.items, q.items[q.head:])
 		clear(q.items[n:])
 		q.items, q.head = q.items[:n], 0
