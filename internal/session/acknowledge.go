@@ -45,5 +45,5 @@ func (s *Session) acknowledged(op string, err error) error {
 	if err == nil || errors.Is(err, colibri.PacketIdentifierNotFound) {
 		return nil
 	}
-	return &colibri.Error{Op: op, Code: colibri.ProtocolError, Err: err}
+	return protocolError(op, "", "does not fit the PUBLISH that has its Packet Identifier")
 }

@@ -30,7 +30,8 @@ func (s *Session) Deliver(d colibri.Delivery, room bool, out *Output) Verdict {
 		if !s.connected {
 			return Offline
 		}
-		out.Replies = append(out.Replies, Reply{Type: packet.PUBLISH, Delivery: &d})
+		atMostOnce := d // so that only this one is put on the heap
+		out.Replies = append(out.Replies, Reply{Type: packet.PUBLISH, Delivery: &atMostOnce})
 		return Sent
 	}
 	// The window is used in order: nothing overtakes what waits [MQTT-4.6.0-5].

@@ -71,7 +71,11 @@ func (s *Session) publishProperties(now time.Time, p *packet.Publish, m *colibri
 // resolveAlias returns the Topic Name of a PUBLISH that carries a Topic Alias, and
 // remembers the name when the packet holds one.
 func (s *Session) resolveAlias(alias uint32, topic string) (string, error) {
-	if alias == 0 || alias > uint32(s.limits.TopicAliasMaximum) { // [MQTT-3.3.2-8], [MQTT-3.3.2-9]
+	if alias == 0 {
+		return "", &colibri.Error{Op: "PUBLISH Topic Alias", Code: colibri.TopicAliasInvalid, Rule: "MQTT-3.3.2-8",
+			Err: errors.New("must not be zero")}
+	}
+	if alias > uint32(s.limits.TopicAliasMaximum) {
 		return "", &colibri.Error{Op: "PUBLISH Topic Alias", Code: colibri.TopicAliasInvalid, Rule: "MQTT-3.3.2-9",
 			Err: errors.New("greater than our Topic Alias Maximum")}
 	}

@@ -52,7 +52,9 @@ func (s *Session) sendRetained(now time.Time, out *Output) bool {
 			} else if !s.send(d, out) {
 				return false
 			}
-			part.messages = part.messages[1:]
+			if part.messages = part.messages[1:]; len(part.messages) == 0 {
+				s.retained.parts = s.retained.parts[1:]
+			}
 			return true
 		}
 		s.retained.parts = s.retained.parts[1:]
