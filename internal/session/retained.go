@@ -1,6 +1,7 @@
 package session
 
 import (
+	"slices"
 	"time"
 
 	"github.com/colibri-mqtt/colibri"
@@ -22,11 +23,19 @@ type retainedPart struct {
 
 func (b *retainedBacklog) length() int { return len(b.parts) }
 
+// drop gives up what still waits for the Subscription to filter.
+func (b *retainedBacklog) drop(filter string) {
+	b.parts = slices.DeleteFunc(b.parts, func(part retainedPart) bool { return part.subscription.Filter == filter })
+}
+
 // AddRetained lets the client have the Retained Messages that match a new Subscription,
 // after what waits already. current returns what is retained for a topic now: a
 // message that has been replaced while it waited is not sent, as the client has had
-// its successor as a live message.
+// its successor as a live message. What still waits for a Subscription to the same
+// Topic Filter is among messages and goes, so that a client which subscribes again and
+// again does not make the backlog grow.
 func (s *Session) AddRetained(sub colibri.Subscription, messages []*colibri.Message, current func(topic string) *colibri.Message) {
+	s.retained.drop(sub.Filter)
 	if len(messages) == 0 {
 		return
 	}

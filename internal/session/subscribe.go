@@ -65,8 +65,12 @@ func (s *Session) Grant(sub colibri.Subscription) (granted colibri.Subscription,
 }
 
 // Revoke removes the Subscription with exactly this Topic Filter, and reports whether
-// there was one [MQTT-3.10.4-1].
-func (s *Session) Revoke(filter string) bool { return s.subscriptions.remove(filter) }
+// there was one [MQTT-3.10.4-1]. Retained Messages that wait for it are not sent any more
+// [MQTT-3.10.4-2]; what is queued or under way is.
+func (s *Session) Revoke(filter string) bool {
+	s.retained.drop(filter)
+	return s.subscriptions.remove(filter)
+}
 
 // Subscriptions returns all Subscriptions of the Session. The slice belongs to the
 // Session and is valid until the next call that changes them.
