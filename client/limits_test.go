@@ -1,9 +1,11 @@
 package client
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/colibri-mqtt/colibri"
 	"github.com/colibri-mqtt/colibri/packet"
@@ -187,4 +189,24 @@ func TestWindow(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestDefaultWindow: before 5.0 a Server cannot say how much it takes, and takes 20.
+func TestDefaultWindow(t *testing.T) {
+	bubble(t, colibri.V311, func(t *testing.T, s *server) {
+		c, p := s.dial(Options{}, accepted())
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		n := 0
+		for ; n < 100; n++ {
+			if _, err := c.Start(ctx, message(2, "a", "")); err != nil {
+				break
+			}
+			expect[*packet.Publish](p)
+		}
+		if n != 20 {
+			t.Errorf("got %d messages in flight, want 20", n)
+		}
+		p.disconnect(c)
+	})
 }

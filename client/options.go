@@ -37,7 +37,9 @@ type Options struct {
 	Bridge bool
 
 	// MaxInflight limits how many QoS 1 and 2 messages are sent and not yet
-	// acknowledged, 1 to 65,535; 0 leaves it to the Receive Maximum of the Server.
+	// acknowledged, 1 to 65,535; 0 leaves it to the Receive Maximum of the Server. In 3.1
+	// and 3.1.1, which have none, 0 stands for 20: Mosquitto, unless configured
+	// otherwise, ends the connection of who sends more.
 	MaxInflight int
 
 	// MaxQueued and MaxQueuedBytes (of payload) limit what waits for the program, over
@@ -159,6 +161,7 @@ func Temporary(err error) bool {
 }
 
 const (
+	defaultMaxInflight    = 20
 	defaultMaxQueued      = 1000
 	defaultMaxQueuedBytes = 64 << 20
 	defaultConnectTimeout = 30 * time.Second
@@ -191,6 +194,9 @@ func (o Options) complete() (Options, error) {
 	}
 	if o.ConnectTimeout == 0 {
 		o.ConnectTimeout = defaultConnectTimeout
+	}
+	if o.MaxInflight == 0 && o.Version != colibri.V5 {
+		o.MaxInflight = defaultMaxInflight
 	}
 	if o.UserName != "" {
 		o.HasUserName = true
