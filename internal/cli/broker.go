@@ -499,7 +499,7 @@ func (s *brokerServer) closeListeners() {
 // listenLocal listens on the loopback addresses. A machine without IPv6 has one only.
 func (s *brokerServer) listenLocal(port int) error {
 	anonymous := s.config.Anonymous(nil)
-	first, err := s.open("tcp", "127.0.0.1", port, anonymous, -1)
+	first, err := s.open("tcp", "127.0.0.1", port, anonymous, -1, "with -p")
 	if err != nil {
 		return err
 	}
@@ -507,7 +507,7 @@ func (s *brokerServer) listenLocal(port int) error {
 	if free {
 		port = first.Addr().(*net.TCPAddr).Port
 	}
-	if _, err := s.open("tcp", "::1", port, anonymous, -1); err != nil && !free && !noSuchAddress(err) {
+	if _, err := s.open("tcp", "::1", port, anonymous, -1, "with -p"); err != nil && !free && !noSuchAddress(err) {
 		return err
 	}
 	return nil
@@ -517,8 +517,9 @@ func (s *brokerServer) listenLocal(port int) error {
 // than one address.
 func (s *brokerServer) listenConfigured(l *config.Listener) error {
 	anonymous := s.config.Anonymous(l)
+	place := fmt.Sprintf("in %s:%d", l.File, l.Line)
 	if l.Path != "" {
-		_, err := s.open("unix", l.Path, 0, anonymous, l.MaxConnections)
+		_, err := s.open("unix", l.Path, 0, anonymous, l.MaxConnections, place)
 		return err
 	}
 	hosts := []string{l.Host}
@@ -534,7 +535,7 @@ func (s *brokerServer) listenConfigured(l *config.Listener) error {
 	opened := 0
 	var missing error
 	for _, host := range hosts {
-		_, err := s.open("tcp", host, l.Port, anonymous, l.MaxConnections)
+		_, err := s.open("tcp", host, l.Port, anonymous, l.MaxConnections, place)
 		switch {
 		case err == nil:
 			opened++
@@ -550,8 +551,9 @@ func (s *brokerServer) listenConfigured(l *config.Listener) error {
 	return nil
 }
 
-// open listens on one address and remembers the listener.
-func (s *brokerServer) open(scheme, host string, port int, anonymous bool, most int) (*boundListener, error) {
+// open listens on one address and remembers the listener. place says where the person
+// chose the address.
+func (s *brokerServer) open(scheme, host string, port int, anonymous bool, most int, place string) (*boundListener, error) {
 	where, name := "", ""
 	if scheme == "unix" {
 		where, name = (&url.URL{Scheme: "unix", Path: host}).String(), host
@@ -561,7 +563,7 @@ func (s *brokerServer) open(scheme, host string, port int, anonymous bool, most 
 	}
 	l, err := transport.Listen(where, transport.Options{})
 	if err != nil {
-		return nil, cannotListen(scheme, host, port, err)
+		return nil, cannotListen(scheme, host, port, place, err)
 	}
 	if tcp, ok := l.Addr().(*net.TCPAddr); ok && host != "" {
 		name = net.JoinHostPort(host, strconv.Itoa(tcp.Port))
@@ -588,9 +590,9 @@ func (e *listenError) Error() string { return e.text }
 func (e *listenError) Unwrap() error { return e.cause }
 
 // cannotListen says in a sentence what failed and what to do.
-func cannotListen(scheme, host string, port int, err error) error {
+func cannotListen(scheme, host string, port int, place string, err error) error {
 	if scheme == "unix" {
-		return fmt.Errorf("cannot listen on %s: %w", shown(host), err)
+		return &listenError{socketText(host, err), err}
 	}
 	on := "on all addresses of this machine"
 	if host != "" {
@@ -599,13 +601,24 @@ func cannotListen(scheme, host string, port int, err error) error {
 	text := fmt.Sprintf("cannot listen on port %d %s: %v", port, on, err)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		text = fmt.Sprintf("port %d %s is in use by another program; stop it or choose another port with -p", port, on)
+		text = fmt.Sprintf("port %d %s is in use by another program; stop it or choose another port %s", port, on, place)
 	case errors.Is(err, syscall.EACCES):
-		text = fmt.Sprintf("port %d %s may not be opened by this user; choose a port above 1023 with -p", port, on)
+		text = fmt.Sprintf("port %d %s may not be opened by this user; choose a port above 1023 %s", port, on, place)
 	case noSuchAddress(err):
 		text = fmt.Sprintf("%s is not an address of this machine; choose one that is, or leave it out for all of them", shown(host))
 	}
 	return &listenError{text, err}
+}
+
+// socketText is cannotListen for a Unix domain socket.
+func socketText(path string, err error) string {
+	switch {
+	case errors.Is(err, syscall.ENOENT):
+		return fmt.Sprintf("cannot listen on %s: the directory does not exist; make it, or choose another path", shown(path))
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Sprintf("cannot listen on %s: this user may not write into the directory; choose another path", shown(path))
+	}
+	return fmt.Sprintf("cannot listen on %s: %v", shown(path), err)
 }
 
 // banner says what has started, who may connect, and what to do next.

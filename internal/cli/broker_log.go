@@ -85,6 +85,11 @@ func newBrokerLog(s config.Log, stdout, stderr io.Writer) (*brokerLog, error) {
 
 // close writes what waits and ends the goroutine. Lines that come later are lost.
 func (l *brokerLog) close() {
+	for reason := range l.dropped {
+		if n := l.dropped[reason].messages.Swap(0); n > 0 {
+			l.printf(logWarning, "Messages were dropped since the last line about it: %d because of \"%s\".", n, broker.DropReason(reason))
+		}
+	}
 	l.once.Do(func() { close(l.stop) })
 	<-l.ended
 	if l.opened != nil {

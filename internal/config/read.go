@@ -431,14 +431,19 @@ func (r *reader) finish() (*Config, error) {
 	for _, l := range r.listeners {
 		c.Listeners = append(c.Listeners, *l)
 	}
+	type place struct {
+		port       int
+		host, path string
+	}
+	taken := map[place]*Listener{}
 	for i := range c.Listeners {
-		for j := range i {
-			a, b := &c.Listeners[i], &c.Listeners[j]
-			if a.Port == b.Port && a.Host == b.Host && a.Path == b.Path && (a.Port != 0 || a.Path != "") {
-				return nil, &Error{File: a.File, Line: a.Line, Key: "listener",
-					Text: fmt.Sprintf("this listener is the same as the one in %s:%d; take one of them out", b.File, b.Line)}
-			}
+		l := &c.Listeners[i]
+		here := place{l.Port, l.Host, l.Path}
+		if first := taken[here]; first != nil && (l.Port != 0 || l.Path != "") {
+			return nil, &Error{File: l.File, Line: l.Line, Key: "listener",
+				Text: fmt.Sprintf("this listener is the same as the one in %s:%d; take one of them out", first.File, first.Line)}
 		}
+		taken[here] = l
 	}
 	return c, nil
 }

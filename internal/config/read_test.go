@@ -168,7 +168,7 @@ func TestMistakes(t *testing.T) {
 		{"require_certificate true", 1, "cannot be honoured"},
 		{"pid_file /run/\x1b[2Ja", 1, "cannot be meant"},
 		{"pid_file /run/\xff", 1, "not written in UTF-8"},
-		{"pid_file /run/\u2028\u0085", 1, `'\u0085'`},
+		{"pid_file /run/\u2028\u0085x", 1, `'\u0085'`},
 	} {
 		_, err := readText(c.text)
 		var mistake *Error
