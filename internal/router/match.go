@@ -114,11 +114,12 @@ func (to *Match[S]) merge(e *entry[S]) {
 // beside those of the Subscriptions that are not shared.
 func (m *Matches[S]) addMember(g *group[S], online func(S) bool) {
 	size := g.members.len()
-	turn := int(g.turn.Add(1)-1) % size
+	turn := int((g.turn.Add(1) - 1) % uint32(size))
 	chosen := g.members.at(turn)
 	for i := range size {
 		if e := g.members.at((turn + i) % size); online(e.subscriber) {
 			chosen = e
+			g.turn.Add(uint32(i)) // those passed by have had their turn, or the next would have two
 			break
 		}
 	}

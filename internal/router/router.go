@@ -29,7 +29,7 @@ func New[S comparable](online func(S) bool) *Router[S] {
 	return &Router[S]{online: online}
 }
 
-// entry is one Subscription to one filter: 16 bytes beside the handle.
+// entry is one Subscription to one filter: 8 bytes beside the handle.
 type entry[S comparable] struct {
 	subscriber        S
 	identifier        uint32
