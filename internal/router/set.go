@@ -90,7 +90,7 @@ func (v set[S]) without(s S) (next set[S], existed bool) {
 		}
 	}
 	if n := (v.size + pageLength - 2) / pageLength; n < len(v.pages) {
-		v.pages = v.pages[:n:n]
+		v.pages = append([]*page[S](nil), v.pages[:n]...) // without a reference to the page that is left
 	}
 	return v, true
 }
