@@ -53,13 +53,18 @@ func (b *batch) publish(from *conn, m *colibri.Message) colibri.ReasonCode {
 	var publisher *liveSession
 	if from != nil {
 		publisher = from.session
+	} else if seconds, ok := m.Properties.Number(colibri.MessageExpiryInterval); ok && m.Expires == 0 {
+		own := *m // the time of our own messages runs from here
+		own.Expires = b.now.UnixNano() + int64(seconds)*int64(time.Second)
+		m = &own
+	}
+	if m.Retain { // before Route: who subscribes meanwhile must not miss it in both places
+		m = m.Clone()
+		b.retain(from, m)
 	}
 	b.broker.router.Route(m.Topic, publisher, &b.matches)
-	if received := len(b.matches.List) > 0; m.Retain || received && (m.QoS > colibri.AtMostOnce || len(m.Payload) >= shareBytes) {
-		m = m.Clone() // the retained store, Sessions or outboxes keep it
-	}
-	if m.Retain {
-		b.retain(from, m)
+	if !m.Retain && len(b.matches.List) > 0 && (m.QoS > colibri.AtMostOnce || len(m.Payload) >= shareBytes) {
+		m = m.Clone() // Sessions or outboxes keep it
 	}
 	if m.Expires == 0 || !m.Expired(b.now) {
 		b.encoder.begin(m, b.now)
