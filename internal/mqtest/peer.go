@@ -1,6 +1,7 @@
 package mqtest
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -279,8 +280,11 @@ func diff(got, want []packet.Packet) string {
 	for i := range min(len(got), len(want)) {
 		got[i] = forgive(got[i], want[i])
 	}
-	return cmp.Diff(want, got, cmpopts.EquateEmpty())
+	return cmp.Diff(want, got, cmpopts.EquateEmpty(), largePayload)
 }
+
+// largePayload compares large payloads as a whole: looking for where they differ takes seconds.
+var largePayload = cmp.FilterValues(func(a, b []byte) bool { return len(a) > 1000 && len(b) > 1000 }, cmp.Comparer(bytes.Equal))
 
 // forgive returns a copy of got without what want does not care for.
 func forgive(got, want packet.Packet) packet.Packet {
