@@ -101,29 +101,47 @@ func TestSetReplace(t *testing.T) {
 // TestSetVersions shows that a version which a reader holds does not change while its
 // successors come and go.
 func TestSetVersions(t *testing.T) {
+	changes := map[string]func(v set[int], size int) set[int]{
+		"replaced": func(v set[int], size int) set[int] {
+			for s := 1; s <= size; s++ {
+				v, _ = v.with(entry[int]{subscriber: s, identifier: uint32(s), qos: 2})
+			}
+			return v
+		},
+		"removed": func(v set[int], size int) set[int] {
+			for s := 1; s <= size; s++ {
+				v, _ = v.without(s)
+			}
+			return v
+		},
+		"added and removed": func(v set[int], size int) set[int] {
+			for s := size + 1; s <= size+70; s++ {
+				v, _ = v.with(entry[int]{subscriber: s, identifier: uint32(s)})
+			}
+			for s := 1; s <= size+70; s += 2 {
+				v, _ = v.without(s)
+			}
+			return v
+		},
+	}
 	for _, size := range sizes {
-		old := filled(size)
-		want := []entry[int]{}
-		for i := range old.len() {
-			want = append(want, *old.at(i))
-		}
-		next := old
-		for s := size + 1; s <= size+70; s++ {
-			next, _ = next.with(entry[int]{subscriber: s, identifier: uint32(s)})
-		}
-		for s := 1; s <= size+70; s += 2 {
-			next, _ = next.without(s)
-		}
-		next, _ = next.with(entry[int]{subscriber: 2, identifier: 2, qos: 2})
-		members(t, &next)
-		got := []entry[int]{}
-		for i := range old.len() {
-			got = append(got, *old.at(i))
-		}
-		if !slices.Equal(got, want) {
-			t.Errorf("a version of %d members has changed", size)
+		for name, change := range changes {
+			old := filled(size)
+			want := entries(&old)
+			next := change(old, size)
+			members(t, &next)
+			if !slices.Equal(entries(&old), want) {
+				t.Errorf("%s: a version of %d members has changed", name, size)
+			}
 		}
 	}
+}
+
+func entries(v *set[int]) (list []entry[int]) {
+	for i := range v.len() {
+		list = append(list, *v.at(i))
+	}
+	return list
 }
 
 // TestSetEmptied takes everything out again, from both ends and from the middle.
