@@ -106,7 +106,7 @@ func (b *broker) waitUntilReady(t *testing.T) {
 
 // forEachBroker runs the test in a parallel subtest for each broker under test.
 func forEachBroker(t *testing.T, test func(t *testing.T, kind string)) {
-	for _, kind := range named(t, *brokersFlag) {
+	for _, kind := range strings.Split(*brokersFlag, ",") {
 		t.Run("broker="+kind, func(t *testing.T) {
 			t.Parallel()
 			test(t, kind)

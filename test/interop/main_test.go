@@ -54,6 +54,11 @@ func TestMain(m *testing.M) {
 
 // run is TestMain with room for deferred calls; it returns the exit code.
 func run(m *testing.M) int {
+	for _, name := range strings.Split(*brokersFlag+","+*toolsFlag, ",") {
+		if name != mosquitto && name != colibri {
+			return refuse("unknown program %q in -brokers or -tools: name %s, %s or both", name, mosquitto, colibri)
+		}
+	}
 	directory, err := os.MkdirTemp("", "colibri-interop-")
 	if err != nil {
 		return refuse("make a temporary directory: %v", err)
@@ -140,6 +145,9 @@ func findColibri(directory string) error {
 	if err != nil {
 		return err
 	}
+	if _, err := os.Stat(path); err != nil {
+		return fmt.Errorf("there is no colibri to test: %v", err)
+	}
 	paths[colibri] = path
 	for _, name := range []string{"mosquitto", "mosquitto_pub", "mosquitto_sub", "mosquitto_rr"} {
 		link := filepath.Join(directory, name)
@@ -149,19 +157,4 @@ func findColibri(directory string) error {
 		paths["colibri as "+name] = link
 	}
 	return nil
-}
-
-// named splits the value of a flag, and fails the test when it is empty.
-func named(t *testing.T, flagValue string) []string {
-	t.Helper()
-	if flagValue == "" {
-		t.Fatal("the flags -brokers and -tools need at least one name")
-	}
-	names := strings.Split(flagValue, ",")
-	for _, name := range names {
-		if name != mosquitto && name != colibri {
-			t.Fatalf("unknown program %q in a flag: it must be %s or %s", name, mosquitto, colibri)
-		}
-	}
-	return names
 }

@@ -2,6 +2,7 @@ package interop
 
 import (
 	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -36,7 +37,7 @@ type bench struct {
 // and a set of tools under test.
 func forEachBench(t *testing.T, test func(b *bench)) {
 	forEachBroker(t, func(t *testing.T, kind string) {
-		for _, tools := range named(t, *toolsFlag) {
+		for _, tools := range strings.Split(*toolsFlag, ",") {
 			t.Run("tools="+tools, func(t *testing.T) {
 				t.Parallel()
 				test(&bench{T: t, broker: startBroker(t, kind), tools: toolset(tools)})
