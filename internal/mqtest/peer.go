@@ -99,7 +99,8 @@ func (p *Peer) Connect(clientID string, options ...func(*packet.Connect)) {
 	p.Connack = connack
 }
 
-// Send sends packets in one write.
+// Send sends packets in one write, and waits until everybody is idle: what another peer
+// sends next comes later.
 func (p *Peer) Send(packets ...packet.Packet) {
 	p.t.Helper()
 	p.SendBytes(p.Encode(packets...))
@@ -117,8 +118,16 @@ func (p *Peer) Encode(packets ...packet.Packet) (b []byte) {
 	return b
 }
 
-// SendBytes sends b in one write, and gives up when the broker closes meanwhile.
+// SendBytes is Send for bytes.
 func (p *Peer) SendBytes(b []byte) {
+	p.t.Helper()
+	p.Write(b)
+	synctest.Wait()
+}
+
+// Write sends b in one write and does not wait for what comes of it. It gives up when the
+// broker closes meanwhile.
+func (p *Peer) Write(b []byte) {
 	p.t.Helper()
 	_, err := p.nc.Write(b)
 	if err != nil && !errors.Is(err, io.ErrClosedPipe) && !errors.Is(err, net.ErrClosed) {
@@ -222,8 +231,14 @@ func (p *Peer) Ping() {
 	p.Expect(&packet.Pingresp{})
 }
 
-// Drop closes the Network Connection without a DISCONNECT.
+// Drop closes the Network Connection without a DISCONNECT, and waits until everybody is
+// idle.
 func (p *Peer) Drop() {
+	p.close()
+	synctest.Wait()
+}
+
+func (p *Peer) close() {
 	p.Resume()
 	p.nc.Close()
 }

@@ -63,7 +63,7 @@ func New(t testing.TB, config broker.Config) *broker.Broker {
 // end closes all Network Connections and the broker, and waits until they have ended.
 func (s *Scene) end() {
 	for _, p := range s.peers {
-		p.Drop()
+		p.close()
 	}
 	if err := s.Broker.Shutdown(context.Background()); err != nil {
 		s.Errorf("Shutdown: %v", err)
