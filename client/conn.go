@@ -416,7 +416,7 @@ func (c *Client) ping(cn *conn, now time.Time) (time.Duration, error) {
 	// Nothing was sent for so long, or something was and nobody seems to hear it.
 	idle := cn.lastSent.Add(keepAlive) // [MQTT-3.1.2-20] [MQTT311-3.1.2-23]
 	unheard := cn.lastReceived.Add(keepAlive)
-	doubt := cn.pinged.IsZero() && !cn.paused
+	doubt := cn.pinged.IsZero()
 	if len(cn.out) == 0 && !now.Before(idle) || doubt && !now.Before(unheard) {
 		if err := c.send(cn, &packet.Pingreq{}); err != nil {
 			return 0, err

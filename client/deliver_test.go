@@ -190,6 +190,30 @@ func TestManualAck(t *testing.T) {
 	})
 }
 
+// TestManualAckOfTwo: a message that went to two Subscriptions needs an
+// acknowledgement of each.
+func TestManualAckOfTwo(t *testing.T) {
+	bubble(t, colibri.V5, func(t *testing.T, s *server) {
+		c, p := s.dial(Options{ManualAck: true}, accepted())
+		a, b := p.subscribed(c, "a"), p.subscribed(c, "+")
+		p.send(&packet.Publish{QoS: 1, PacketID: 1, Topic: "a"})
+		one, err := a.Next(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		two, err := b.Next(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		one.Ack()
+		one.Ack()
+		p.silent()
+		two.Ack()
+		p.expectAll(&packet.Puback{PacketID: 1})
+		p.disconnect(c)
+	})
+}
+
 // TestReceiveMaximumExceeded: a Server that sends more than it was told breaks the
 // rule of [MQTT-3.3.4-9].
 func TestReceiveMaximumExceeded(t *testing.T) {
@@ -461,6 +485,29 @@ func TestSubscribeGivenUp(t *testing.T) {
 		p.send(&packet.Suback{PacketID: request.PacketID, Codes: []colibri.ReasonCode{1}},
 			&packet.Publish{QoS: 1, PacketID: 1, Topic: "a"})
 		p.expectAll(&packet.Puback{PacketID: 1})
+		p.disconnect(c)
+	})
+}
+
+// TestSubscribeGivenUpAndLost: the identifier of a SUBSCRIBE that was given up and
+// never answered is free again on the next connection.
+func TestSubscribeGivenUpAndLost(t *testing.T) {
+	bubble(t, colibri.V5, func(t *testing.T, s *server) {
+		c, p := s.dial(keep(s.v, Options{}), accepted())
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := c.Subscribe(ctx, colibri.Subscription{Filter: "a"}); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Subscribe: got %v", err)
+		}
+		id := expect[*packet.Subscribe](p).PacketID
+		p.nc.Close()
+		p, _ = s.again(present())
+		synctest.Wait()
+		c.mu.Lock()
+		if c.sender.Unreserve(id) {
+			t.Errorf("Packet Identifier %d is still reserved", id)
+		}
+		c.mu.Unlock()
 		p.disconnect(c)
 	})
 }

@@ -1,11 +1,15 @@
 package client
 
 import (
+	"context"
 	"errors"
+	"net"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/colibri-mqtt/colibri"
+	"github.com/colibri-mqtt/colibri/internal/transport"
 	"github.com/colibri-mqtt/colibri/packet"
 )
 
@@ -122,6 +126,33 @@ func TestPingWhilePaused(t *testing.T) {
 		if got := sub.Dropped(); got != 0 {
 			t.Errorf("Dropped: got %d, want 0", got)
 		}
+	})
+}
+
+// TestStuckServer: a Server that takes nothing is given up after one and a half Keep
+// Alive, though the PINGREQ cannot even be written.
+func TestStuckServer(t *testing.T) {
+	bubble(t, colibri.V5, func(t *testing.T, s *server) {
+		near, far := transport.PipeSize(100)
+		o := s.options(Options{KeepAlive: 10 * time.Second})
+		o.Dial = func(context.Context, string) (net.Conn, error) { return near, nil }
+		dial := start(func() (*Client, error) { return Dial(t.Context(), "memory", o) })
+		p := &peer{t: t, nc: far, v: s.v}
+		expect[*packet.Connect](p)
+		p.send(accepted())
+		c, err := dial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		if _, err := c.Publish(t.Context(), message(0, "a", strings.Repeat("x", 1000))); err != nil {
+			t.Fatal(err)
+		}
+		<-c.Done()
+		if err := c.Err(); !isTimeout(err) || time.Since(began) != 15*time.Second {
+			t.Errorf("got %v after %v, want a time-out after 15s", err, time.Since(began))
+		}
+		far.Close()
 	})
 }
 

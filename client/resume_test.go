@@ -382,3 +382,77 @@ func TestPublishWaits(t *testing.T) {
 		p.disconnect(c)
 	})
 }
+
+// TestSessionLostOrder: what is sent anew after a lost Session keeps its order, and
+// a message that is published meanwhile comes after it.
+func TestSessionLostOrder(t *testing.T) {
+	bubble(t, colibri.V5, func(t *testing.T, s *server) {
+		c, p := s.dial(keep(s.v, Options{}), accepted())
+		for i := range 4 {
+			if _, err := c.Start(t.Context(), message(1, "a", fmt.Sprint(i))); err != nil {
+				t.Fatal(err)
+			}
+			expect[*packet.Publish](p)
+		}
+		p.nc.Close()
+		p, _ = s.again(accepted(number(colibri.ReceiveMaximum, 1)))
+		late := start(func() (*Publication, error) { return c.Start(t.Context(), message(1, "a", "4")) })
+		for i := range 5 {
+			got := expect[*packet.Publish](p)
+			if string(got.Payload) != fmt.Sprint(i) || got.Dup {
+				t.Errorf("got %+v, want message %d as a new one", got, i)
+			}
+			p.silent()
+			p.send(&packet.Puback{PacketID: got.PacketID})
+		}
+		if _, err := late(); err != nil {
+			t.Errorf("Start: %v", err)
+		}
+		p.disconnect(c)
+	})
+}
+
+// TestReceiveMaximumAfterResume: the Server's send quota starts afresh with a connection.
+func TestReceiveMaximumAfterResume(t *testing.T) {
+	bubble(t, colibri.V5, func(t *testing.T, s *server) {
+		c, p := s.dial(keep(s.v, Options{MaxQueued: 2}), accepted())
+		sub := p.subscribed(c, "a")
+		send := func(id uint16) {
+			t.Helper()
+			p.send(&packet.Publish{QoS: 2, PacketID: id, Topic: "a"})
+			if _, err := sub.Next(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			p.expectAll(&packet.Pubrec{PacketID: id})
+		}
+		send(1)
+		send(2)
+		p.nc.Close()
+		p, _ = s.again(present())
+		send(3)
+		send(4)
+		p.disconnect(c)
+	})
+}
+
+// TestDupOfAnotherSession: the DUP flag does not tie a message to one of a Session
+// that was lost.
+func TestDupOfAnotherSession(t *testing.T) {
+	bubble(t, colibri.V5, func(t *testing.T, s *server) {
+		c, p := s.dial(keep(s.v, Options{}), accepted())
+		sub := p.subscribed(c, "a")
+		p.send(&packet.Publish{QoS: 1, PacketID: 1, Topic: "a", Payload: []byte("old")})
+		synctest.Wait()
+		p.nc.Close()
+		p, _ = s.again(accepted())
+		p.resubscribed()
+		p.send(&packet.Publish{Dup: true, QoS: 1, PacketID: 1, Topic: "a", Payload: []byte("new")})
+		for _, want := range []string{"old", "new"} {
+			if m, err := sub.Next(t.Context()); err != nil || string(m.Payload) != want {
+				t.Fatalf("Next: got %+v, %v, want %q", m, err, want)
+			}
+		}
+		p.expectAll(&packet.Puback{PacketID: 1})
+		p.disconnect(c)
+	})
+}
