@@ -30,8 +30,9 @@ const (
 	exitConfig       = 3 // mistake in the command line or in a configuration file
 )
 
-// shutdownTime is how long the clients have for their last packets.
-const shutdownTime = 5 * time.Second
+// shutdownTime is how long the clients have for their last packets. With it the broker
+// ends within five seconds of the signal.
+const shutdownTime = 4 * time.Second
 
 // brokerOptions are the flags of the broker.
 type brokerOptions struct {
@@ -311,6 +312,9 @@ func (s *brokerServer) serve() (err error) {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
+	unread := make(chan os.Signal, 1) // a log that nobody reads any more does not end the broker
+	signal.Notify(unread, syscall.SIGPIPE)
+	defer signal.Stop(unread)
 
 	broken := make(chan error, len(s.listeners))
 	for _, l := range s.listeners {
@@ -343,13 +347,14 @@ func (s *brokerServer) shutdown(b *broker.Broker) {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := b.Shutdown(ctx); err != nil {
-		s.log.printf(logWarning, "Some connections were still open at the end: %v.", err)
+		s.log.printf(logWarning, "Some clients did not take their last packets in time; their connections are closed now.")
 	}
 }
 
-// hangup answers SIGHUP: it checks the configuration, which this version takes over
-// only when it starts.
+// hangup answers SIGHUP: it opens the log file again, and checks the configuration, which
+// this version takes over only when it starts.
 func (s *brokerServer) hangup() {
+	s.log.reopen()
 	if s.options.configFile == "" {
 		s.log.printf(logNotice, "SIGHUP: there is no configuration file to read again.")
 		return
@@ -358,7 +363,7 @@ func (s *brokerServer) hangup() {
 		s.log.printf(logError, "SIGHUP: the configuration is wrong now, the broker goes on with the old one: %s", sentence(escaped(err.Error(), 1<<12)))
 		return
 	}
-	s.log.printf(logWarning, "SIGHUP: %s is right, but this version takes it over only at the next start.", s.options.configFile)
+	s.log.printf(logWarning, "SIGHUP: %s is right, but this version takes it over only at the next start.", escaped(s.options.configFile, 1<<12))
 }
 
 // doorkeeper decides who may connect. This version knows no users: a listener lets

@@ -46,11 +46,12 @@ const (
 // left out and counted.
 type brokerLog struct {
 	settings config.Log
-	outputs  []io.Writer
-	opened   io.Closer // the file of log_dest; may be nil
+	outputs  []io.Writer // only the goroutine that writes uses them
+	file     *os.File    // of log_dest; nil without one. As outputs
 
 	lines  chan string
 	missed atomic.Int64
+	turn   chan struct{} // asks for the file to be opened again
 	stop   chan struct{} // closed by close
 	once   sync.Once
 	ended  chan struct{} // closed when the goroutine has written everything
@@ -65,7 +66,8 @@ type droppedCount struct {
 
 // newBrokerLog opens the destinations of s and starts to write. close must be called.
 func newBrokerLog(s config.Log, stdout, stderr io.Writer) (*brokerLog, error) {
-	l := &brokerLog{settings: s, lines: make(chan string, logLines), stop: make(chan struct{}), ended: make(chan struct{})}
+	l := &brokerLog{settings: s, lines: make(chan string, logLines), turn: make(chan struct{}, 1),
+		stop: make(chan struct{}), ended: make(chan struct{})}
 	if s.Stderr {
 		l.outputs = append(l.outputs, stderr)
 	}
@@ -73,27 +75,53 @@ func newBrokerLog(s config.Log, stdout, stderr io.Writer) (*brokerLog, error) {
 		l.outputs = append(l.outputs, stdout)
 	}
 	if s.File != "" {
-		file, err := os.OpenFile(s.File, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o640)
+		file, err := openLogFile(s.File)
 		if err != nil {
 			return nil, fmt.Errorf("the log file cannot be opened: %w", err)
 		}
-		l.outputs, l.opened = append(l.outputs, file), file
+		l.file = file
 	}
 	go l.write()
 	return l, nil
+}
+
+func openLogFile(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o640)
+}
+
+// reopen has the file opened again, for those who have moved it away. It does not block.
+func (l *brokerLog) reopen() {
+	select {
+	case l.turn <- struct{}{}:
+	default: // it is asked for already
+	}
+}
+
+// reopenFile goes on with the old file if the new one cannot be opened.
+func (l *brokerLog) reopenFile() {
+	if l.file == nil {
+		return
+	}
+	file, err := openLogFile(l.settings.File)
+	if err != nil {
+		l.printf(logError, "The log file cannot be opened again: %v.", err)
+		return
+	}
+	l.file.Close()
+	l.file = file
 }
 
 // close writes what waits and ends the goroutine. Lines that come later are lost.
 func (l *brokerLog) close() {
 	for reason := range l.dropped {
 		if n := l.dropped[reason].messages.Swap(0); n > 0 {
-			l.printf(logWarning, "Messages were dropped since the last line about it: %d because of \"%s\".", n, broker.DropReason(reason))
+			l.printf(logWarning, "Messages dropped (%s): %d more.", broker.DropReason(reason), n)
 		}
 	}
 	l.once.Do(func() { close(l.stop) })
 	<-l.ended
-	if l.opened != nil {
-		l.opened.Close()
+	if l.file != nil {
+		l.file.Close()
 	}
 }
 
@@ -104,6 +132,8 @@ func (l *brokerLog) write() {
 		select {
 		case line := <-l.lines:
 			l.writeLine(line)
+		case <-l.turn:
+			l.reopenFile()
 		case <-l.stop:
 			for {
 				select {
@@ -123,6 +153,9 @@ func (l *brokerLog) writeLine(line string) {
 	}
 	for _, output := range l.outputs {
 		io.WriteString(output, line)
+	}
+	if l.file != nil {
+		l.file.WriteString(line)
 	}
 }
 
@@ -242,8 +275,8 @@ func (l *brokerLog) drop(e broker.Dropped) {
 	if now-said < int64(dropPause) || !count.said.CompareAndSwap(said, now) {
 		return
 	}
-	l.printf(logWarning, "Messages are being dropped: %d because of \"%s\", the last one for client %s.",
-		count.messages.Swap(0), e.Reason, shown(e.Client.ClientID))
+	l.printf(logWarning, "Messages dropped (%s): %d, the last one at client %s.",
+		e.Reason, count.messages.Swap(0), shown(e.Client.ClientID))
 }
 
 // protocolNumber is the number that Mosquitto's log gives to a version.

@@ -568,6 +568,49 @@ func TestBrokerLogDoesNotBlock(t *testing.T) {
 	}
 }
 
+// TestBrokerLogFile covers the rotation of a log: the file is moved away, and after
+// reopen there is a new one.
+func TestBrokerLogFile(t *testing.T) {
+	directory := t.TempDir()
+	path, moved := filepath.Join(directory, "log"), filepath.Join(directory, "log.1")
+	settings := config.Default().Log
+	settings.File, settings.Stderr, settings.Timestamp = path, false, false
+	log, err := newBrokerLog(settings, io.Discard, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log.printf(logNotice, "before")
+	waitForFile(t, path, "before\n")
+	if err := os.Rename(path, moved); err != nil {
+		t.Fatal(err)
+	}
+	log.reopen()
+	waitForFile(t, path, "")
+	log.printf(logNotice, "after")
+	log.close()
+	waitForFile(t, path, "after\n")
+	waitForFile(t, moved, "before\n")
+}
+
+// waitForFile waits until a file holds text.
+func waitForFile(t *testing.T, path, want string) {
+	t.Helper()
+	late := time.After(patience)
+	ticker := time.NewTicker(time.Millisecond)
+	defer ticker.Stop()
+	for {
+		got, err := os.ReadFile(path)
+		if err == nil && string(got) == want {
+			return
+		}
+		select {
+		case <-ticker.C:
+		case <-late:
+			t.Fatalf("%s: got %q, %v, want %q", path, got, err, want)
+		}
+	}
+}
+
 // TestBrokerLogOfDrops covers a flood of dropped messages: one line, with a count later.
 func TestBrokerLogOfDrops(t *testing.T) {
 	var out transcript
@@ -582,9 +625,9 @@ func TestBrokerLogOfDrops(t *testing.T) {
 	log.close()
 	text, _ := out.now()
 	if lines := strings.Split(strings.TrimSpace(text), "\n"); len(lines) != 3 ||
-		!strings.HasSuffix(lines[0], `Messages are being dropped: 1 because of "slow consumer", the last one for client slow\n.`) ||
-		!strings.HasSuffix(lines[1], `Messages are being dropped: 1 because of "queue full", the last one for client full.`) ||
-		!strings.HasSuffix(lines[2], `Messages were dropped since the last line about it: 999 because of "slow consumer".`) {
+		!strings.HasSuffix(lines[0], `Messages dropped (slow consumer): 1, the last one at client slow\n.`) ||
+		!strings.HasSuffix(lines[1], `Messages dropped (queue full): 1, the last one at client full.`) ||
+		!strings.HasSuffix(lines[2], `Messages dropped (slow consumer): 999 more.`) {
 		t.Errorf("got\n%s\nwant a line for each reason, and the rest at the end", text)
 	}
 }
