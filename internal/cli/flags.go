@@ -190,7 +190,7 @@ func init() {
 			values: []string{"5", "311", "31"},
 			help:   "the version of MQTT: 31, 311 or 5, also mqttv31, mqttv311, mqttv5 (311; rr: 5)", apply: setVersion},
 		{names: []string{"-M"}, in: all, group: groupServer, value: "N", missing: "max_inflight",
-			help: "at most N messages of QoS 1 and 2 under way at once (20)", apply: setMaxInflight},
+			help: "send at most N messages of QoS 1 and 2 before their acknowledgement (20; sub: as many as the server takes)", apply: setMaxInflight},
 
 		{names: []string{"-i", "--id"}, in: all, group: groupIdentity, value: "ID", missing: "id",
 			help: "the Client Identifier; else the server chooses one", apply: setID},

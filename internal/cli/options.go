@@ -104,8 +104,11 @@ func newOptions(p program) *options {
 		maxInflight:   20,
 		randomFilter:  100,
 	}
-	if p == rr {
+	switch p {
+	case rr:
 		o.version = colibri.V5
+	case sub:
+		o.maxInflight = 65_535 // --remove-retained is as fast as the server allows
 	}
 	return o
 }

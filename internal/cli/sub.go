@@ -17,10 +17,10 @@ import (
 type subscriber struct {
 	*session
 	printer *printer
-	unacked []*client.Message     // printed, but perhaps still in the buffer
-	removed []*client.Publication // of --remove-retained, not yet acknowledged
-	handled int                   // messages, for -C
-	arrived int                   // messages in this second, for --message-rate
+	unacked []*client.Message // printed, but perhaps still in the buffer
+	remover *remover          // nil without --remove-retained
+	handled int               // messages, for -C
+	arrived int               // messages in this second, for --message-rate
 }
 
 // runSub is colibri sub: it prints what comes until it is told to end.
@@ -41,8 +41,13 @@ func runSub(env *invocation, o *options) int {
 		return exit
 	}
 	sub := &subscriber{session: s, printer: newPrinter(out, env.stderr, o)}
+	removing, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	if o.removeRetained {
+		sub.remover = newRemover(removing, s)
+	}
 	exit, will := sub.run()
-	sub.settle()
+	sub.settle(cancel, will)
 	s.leave(will)
 	if exit == exitTimeout {
 		env.timedOut(o)
@@ -239,7 +244,7 @@ func (s *subscriber) handle(m *client.Message) (last bool) {
 		}
 	}
 	if o.removeRetained && m.Retain {
-		s.remove(m.Topic)
+		s.remover.add(m.Topic)
 	}
 	if o.hideRetained && m.Retain {
 		return false
@@ -249,18 +254,6 @@ func (s *subscriber) handle(m *client.Message) (last bool) {
 	}
 	s.handled++
 	return s.handled == o.count
-}
-
-// remove clears the Retained Message of a topic.
-func (s *subscriber) remove(name string) {
-	publication, err := s.Start(s.env.ctx, &colibri.Message{Topic: name, QoS: colibri.AtLeastOnce, Retain: true})
-	if err != nil {
-		if s.env.ctx.Err() == nil {
-			s.complain("Warning: The retained message of '%s' was not removed: %s.", name, err)
-		}
-		return
-	}
-	s.removed = append(s.removed, publication)
 }
 
 // flush hands on what was printed and acknowledges it. It returns false when nobody
@@ -276,16 +269,36 @@ func (s *subscriber) flush() bool {
 	return true
 }
 
-// settle acknowledges what was handled and waits for what was removed.
-func (s *subscriber) settle() {
+// settle acknowledges what was handled and waits for what is to be removed: to its
+// end, or not much longer when the run was told to end.
+func (s *subscriber) settle(stop context.CancelFunc, hurry bool) {
 	s.flush()
-	ctx, cancel := context.WithTimeout(s.env.ctx, farewellTimeout)
-	defer cancel()
-	for _, publication := range s.removed {
-		if _, err := publication.Wait(ctx); err != nil && ctx.Err() == nil {
-			s.complain("Warning: A retained message was not removed: %s.", err)
-		}
+	if s.remover == nil {
+		return
 	}
+	s.remover.finish()
+	var late <-chan time.Time
+	if hurry {
+		timer := time.NewTimer(farewellTimeout)
+		defer timer.Stop()
+		late = timer.C
+	}
+	select {
+	case <-s.remover.done:
+		return
+	case <-late:
+	case <-s.interruptedLater(hurry):
+	}
+	stop()
+	<-s.remover.done
+}
+
+// interruptedLater is done when a signal comes; one that has come already does not count.
+func (s *subscriber) interruptedLater(already bool) <-chan struct{} {
+	if already {
+		return nil
+	}
+	return s.env.ctx.Done()
 }
 
 // rate returns the line of --message-rate and begins a new second.
