@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/colibri-mqtt/colibri"
 	"github.com/colibri-mqtt/colibri/broker"
 	"github.com/colibri-mqtt/colibri/internal/config"
@@ -85,7 +87,29 @@ func brokerCommand() command {
 		summary:   "Run an MQTT broker",
 		run:       runBroker,
 		help:      writeBrokerHelp,
+		complete:  completeBroker,
 	}
+}
+
+// completeBroker offers what a shell can put in place of typed, behind args.
+func completeBroker(args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		switch args[len(args)-1] {
+		case "-c", "--config-file":
+			return nil, cobra.ShellCompDirectiveDefault
+		case "-p", "--port":
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+	}
+	var offers []cobra.Completion
+	for _, f := range brokerFlags {
+		for _, name := range f.names {
+			if !f.later && strings.HasPrefix(name, typed) {
+				offers = append(offers, cobra.CompletionWithDesc(name, f.help))
+			}
+		}
+	}
+	return offers, cobra.ShellCompDirectiveNoFileComp
 }
 
 // parseBrokerOptions reads the command line of the broker.
@@ -155,13 +179,16 @@ func writeBrokerHelp(w io.Writer, name string) {
 		fmt.Fprintf(&b, "  %s%-26s # %s\n", name, e[0], e[1])
 	}
 	b.WriteString("\nFlags:\n")
+	var later []string
 	for _, f := range brokerFlags {
 		if f.later {
+			later = append(later, f.names...)
 			continue
 		}
 		left := "  " + strings.TrimSpace(strings.Join(f.names, ", ")+" "+f.value)
 		fmt.Fprintf(&b, "%-28s%s\n", left, wrapped(f.help, 28))
 	}
+	fmt.Fprintf(&b, "  Known, but not in this version: %s\n", strings.Join(later, " "))
 	b.WriteString(`
 To let other machines in, without a password, put these lines into the configuration:
   listener 1883

@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/colibri-mqtt/colibri"
 	"github.com/colibri-mqtt/colibri/broker"
 	"github.com/colibri-mqtt/colibri/internal/config"
@@ -268,7 +270,7 @@ func TestBrokerMistakes(t *testing.T) {
 		{"-p " + port, 1, "Error: Port " + port + " on 127.0.0.1 is in use by another program; stop it or choose another port with -p.\n"},
 		{conf("listener " + port + " 127.0.0.1"), 1, "Error: Port " + port + " on 127.0.0.1 is in use by another program; stop it or choose another port in FILE:1.\n"},
 		{conf("listener 1884 192.0.2.1"), 1, "Error: 192.0.2.1 is not an address of this machine; choose one that is, or leave it out for all of them.\n"},
-		{conf("listener 1884 host.invalid"), 1, "Error: The host 'host.invalid' of the listener in FILE:1 is not known; write an address of this machine, or leave it out for all of them.\n"},
+		{conf("listener 1884 a..b"), 1, "Error: The host 'a..b' of the listener in FILE:1 is not known; write an address of this machine, or leave it out for all of them.\n"},
 		{conf("listener 0 /nonexistent/a.sock"), 1, "Error: Cannot listen on /nonexistent/a.sock: the directory does not exist; make it, or choose another path.\n"},
 		{"-p", 3, "Error: '-p' needs a PORT behind it.\n" + seeHelp},
 		{"-p 65536", 3, "Error: '65536' is not a port; give a number from 0 to 65535.\n" + seeHelp},
@@ -301,12 +303,33 @@ func TestBrokerMistakes(t *testing.T) {
 	}
 	for _, args := range []string{"colibri broker --help", "colibri broker -h", "mosquitto -h", "colibri help broker"} {
 		exit, stdout, _ := call(t, strings.Fields(args)...)
-		if exit != 0 || !strings.HasPrefix(stdout, "Run an MQTT broker") || !strings.Contains(stdout, "--test-config") || strings.Contains(stdout, "--daemon") {
+		if exit != 0 || !strings.HasPrefix(stdout, "Run an MQTT broker") || !strings.Contains(stdout, "  --test-config  ") || !strings.Contains(stdout, "not in this version: -d --daemon --tls-keylog\n") {
 			t.Errorf("%s: got exit code %d and\n%s", args, exit, stdout)
 		}
 	}
 	if exit, stdout, _ := call(t, "mosquitto", "--version"); exit != 0 || !strings.HasPrefix(stdout, "mosquitto version ") {
 		t.Errorf("mosquitto --version: got exit code %d and %q", exit, stdout)
+	}
+}
+
+func TestBrokerCompletion(t *testing.T) {
+	for _, test := range []struct{ args, typed, want string }{
+		{"", "--t", "--test-config"},
+		{"-p 1", "--ver", "--verbose --version"},
+		{"-p", "", ""},
+	} {
+		offers, _ := completeBroker(strings.Fields(test.args), test.typed)
+		var got []string
+		for _, offer := range offers {
+			name, _, _ := strings.Cut(offer, "\t")
+			got = append(got, name)
+		}
+		if strings.Join(got, " ") != test.want {
+			t.Errorf("%q %q: got %q, want %q", test.args, test.typed, got, test.want)
+		}
+	}
+	if _, directive := completeBroker([]string{"-c"}, ""); directive != cobra.ShellCompDirectiveDefault {
+		t.Errorf("-c: got %v, want files", directive)
 	}
 }
 

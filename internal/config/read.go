@@ -196,7 +196,7 @@ func (o *option) wants() string {
 	case age:
 		return "a number and s, h, d, w, m or y, as in 14d"
 	}
-	return "the value behind it, after a space"
+	return "it behind the option, after a space"
 }
 
 // parse reads the value of an option.
