@@ -28,9 +28,10 @@ type conn struct {
 	recording atomic.Int32 // batches of this connection that wait for the Log
 	ending    atomic.Pointer[ending]
 
-	partial []byte // the beginning of a packet; only the reader uses it
-	need    int    // size of that packet once it is known; 0 before
-	place   int    // in connSet
+	firehose *firehose // nil without a Subscription to everything; only the reader uses it
+	partial  []byte    // the beginning of a packet; only the reader uses it
+	need     int       // size of that packet once it is known; 0 before
+	place    int       // in connSet
 
 	maxPacket uint32 // the client's Maximum Packet Size; 0 without one
 	keepAlive uint16 // seconds; 0: none
@@ -116,6 +117,7 @@ func (c *conn) end(err error) {
 		c.broker.logger.Error("internal error; the connection was closed", "client", c.client.ClientID,
 			"error", broken.Error(), "stack", string(broken.stack))
 	}
+	c.firehoseEnds()
 	c.broker.emit(Disconnected{Client: c.client, Remote: c.nc.RemoteAddr(), Code: why.code, Err: why.err,
 		After: time.Since(c.opened)})
 	c.broker.running.Done()

@@ -132,6 +132,7 @@ func (c *conn) subscribe(b *batch) error {
 		if code.Failed() {
 			continue
 		}
+		c.firehoseBegins(granted.Filter, b.now)
 		_, _, shared := topic.SplitShared(granted.Filter)
 		switch {
 		case shared: // a Shared Subscription gets no Retained Messages
@@ -214,6 +215,9 @@ func (c *conn) unsubscribe(b *batch) error {
 		if existed {
 			c.broker.router.Unsubscribe(s, filter) // [MQTT-3.10.4-2]
 			codes[i] = colibri.Success
+			if isFirehose(filter) {
+				c.firehoseEnds()
+			}
 			c.broker.emit(Unsubscribed{Client: c.client, Filter: strings.Clone(filter)})
 		}
 	}

@@ -8,7 +8,7 @@ import (
 )
 
 // Event is something that happened, for logs, counters and screens. The set is sealed:
-// Opened, Connected, Refused, Disconnected, Subscribed, Unsubscribed and Dropped. Events
+// Opened, Connected, Refused, Disconnected, Subscribed, Unsubscribed, Firehose and Dropped. Events
 // never hold a password or a payload.
 type Event interface{ event() }
 
@@ -58,6 +58,16 @@ type Unsubscribed struct {
 	Filter string
 }
 
+// Firehose is a client that subscribes to everything ("#"), and what it has cost until
+// now: once when it begins, with zeroes, and once when it ends.
+type Firehose struct {
+	Client   ClientInfo
+	Ended    bool
+	Messages int64 // PUBLISH packets put on their way to the client meanwhile
+	Bytes    int64 // of these packets
+	After    time.Duration
+}
+
 // Dropped counts messages that were not delivered as asked, by reason.
 type Dropped struct {
 	Client ClientInfo
@@ -70,6 +80,7 @@ func (Refused) event()      {}
 func (Disconnected) event() {}
 func (Subscribed) event()   {}
 func (Unsubscribed) event() {}
+func (Firehose) event()     {}
 func (Dropped) event()      {}
 
 // DropReason says why a message was not delivered.

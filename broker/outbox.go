@@ -24,6 +24,8 @@ type outbox struct {
 	closing  bool    // close the Network Connection once all is written
 	closed   bool    // nothing is taken any more
 	room     chan struct{}
+
+	messages, bytes int64 // PUBLISH packets taken, and their bytes
 }
 
 // open returns the buffer to append to; the caller holds the lock. nil when closed.
@@ -77,7 +79,16 @@ func (o *outbox) put(p publication, limit int) (flush, ok bool) {
 	if p.payload != nil {
 		buf.share(p.payload)
 	}
+	o.messages++
+	o.bytes += int64(p.size())
 	return o.promise(), true
+}
+
+// sent returns how many PUBLISH packets the outbox has taken, and their bytes.
+func (o *outbox) sent() (messages, bytes int64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.messages, o.bytes
 }
 
 // add appends bytes made by fill, whatever waits already: for packets that are not

@@ -250,6 +250,13 @@ func (l *brokerLog) event(e broker.Event) {
 		l.printf(logSubscribe, "%s %d %s", shown(e.Client.ClientID), e.Subscription.QoS, shown(e.Subscription.Filter))
 	case broker.Unsubscribed:
 		l.printf(logUnsubscribe, "%s %s", shown(e.Client.ClientID), shown(e.Filter))
+	case broker.Firehose:
+		if e.Ended {
+			l.printf(logNotice, "%s no longer holds '#': it was sent %d messages, %d bytes, in %s.", shown(e.Client.ClientID),
+				e.Messages, e.Bytes, e.After.Round(time.Millisecond))
+			return
+		}
+		l.printf(logNotice, "%s holds '#', the firehose: every message is sent to it as well.", shown(e.Client.ClientID))
 	case broker.Dropped:
 		l.drop(e)
 	}
