@@ -83,7 +83,11 @@ func (env *invocation) connect(o *options, out *output, tune func(*client.Option
 	case ctx.Err() != nil:
 		return nil, env.timedOut(o)
 	}
-	return nil, env.ended(o, err)
+	exit := env.ended(o, err)
+	if exit == exitLost {
+		env.complain(o, "The server ended it without an answer to CONNECT: look at its log, or whether this port is for TLS, WebSocket or another protocol.")
+	}
+	return nil, exit
 }
 
 // url names the server in error texts of the client.

@@ -217,7 +217,7 @@ func TestJSONOfOtherPayloads(t *testing.T) {
 		if valid && !strings.Contains(string(line), `"payload":`+payload+`}`) {
 			t.Errorf("payload %s: got %s", payload, line)
 		}
-		if !valid && (string(line) != "[]" || err.Error() != "Message payload is not valid JSON on topic fmt/b.") {
+		if !valid && (string(line) != "[]" || err.Error() != "message payload is not valid JSON on topic fmt/b") {
 			t.Errorf("payload %s: got %q and error %v", payload, line, err)
 		}
 	}

@@ -16,7 +16,7 @@ import (
 // payload it prints nothing and returns an error.
 func appendJSON(b []byte, m received, parsed, pretty bool) ([]byte, error) {
 	if parsed && len(m.Payload) > 0 && !json.Valid(m.Payload) {
-		return b, fmt.Errorf("Message payload is not valid JSON on topic %s.", m.Topic)
+		return b, fmt.Errorf("message payload is not valid JSON on topic %s", m.Topic)
 	}
 	var out bytes.Buffer
 	fmt.Fprintf(&out, `{"tst":"%s","topic":%s,"qos":%d,"retain":%t,"payloadlen":%d`,

@@ -66,7 +66,7 @@ func (p *printer) appendMessage(m received) bool {
 		}
 		if !o.quiet {
 			p.out.flush()
-			fmt.Fprintf(p.stderr, "Error: %s\n", err)
+			fmt.Fprintf(p.stderr, "Error: %s.\n", capitalised(err.Error()))
 		}
 		return len(p.line) > start
 	case len(m.Payload) > 0:
