@@ -2,7 +2,6 @@ package session
 
 import (
 	"testing"
-	"unsafe"
 
 	"github.com/colibri-mqtt/colibri"
 )
@@ -59,13 +58,6 @@ func TestQueueEmptied(t *testing.T) {
 	}
 }
 
-// TestIdleSession holds the price of a Session that owes nothing.
-func TestIdleSession(t *testing.T) {
-	if got := unsafe.Sizeof(Session{}); got > 352 {
-		t.Errorf("a Session takes %d bytes, want 352 at most", got)
-	}
-}
-
 // BenchmarkQueueFull passes messages through a queue that is at its limit.
 func BenchmarkQueueFull(b *testing.B) {
 	var q queue
@@ -76,24 +68,5 @@ func BenchmarkQueueFull(b *testing.B) {
 	for b.Loop() {
 		q.pop()
 		q.push(d, deliveryBytes(&d))
-	}
-}
-
-// BenchmarkDeliver is the way of a QoS 1 message to a client that is there: PUBLISH and
-// PUBACK.
-func BenchmarkDeliver(b *testing.B) {
-	s := New(Limits{Inflight: 100})
-	s.Open(Options{Version: colibri.V5, ReceiveMaximum: 100})
-	d := colibri.Delivery{Message: &colibri.Message{Topic: "t"}, QoS: colibri.AtLeastOnce}
-	var out Output
-	b.ReportAllocs()
-	for b.Loop() {
-		out.Reset()
-		if s.Deliver(d, true, &out) != Sent {
-			b.Fatal("not sent")
-		}
-		if _, err := s.sending.Puback(out.Replies[0].PacketID); err != nil {
-			b.Fatal(err)
-		}
 	}
 }

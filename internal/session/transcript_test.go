@@ -106,7 +106,7 @@ func (w words) text(name string) string { v, _ := w.value(name); return v }
 
 func (w words) has(name string) bool { return slices.Contains(w.list, name) }
 
-func (w words) number(name string, otherwise int) int {
+func (w words) number(name string, otherwise int64) int64 {
 	v, ok := w.value(name)
 	if !ok {
 		return otherwise
@@ -114,7 +114,7 @@ func (w words) number(name string, otherwise int) int {
 	return parseNumber(w.t, v)
 }
 
-func parseNumber(t *testing.T, text string) int {
+func parseNumber(t *testing.T, text string) int64 {
 	if text == "never" {
 		return NeverExpires
 	}
@@ -122,7 +122,7 @@ func parseNumber(t *testing.T, text string) int {
 	if err != nil {
 		t.Fatalf("%q: %v", text, err)
 	}
-	return int(n)
+	return n
 }
 
 func (w words) id() uint16 { return uint16(parseNumber(w.t, w.list[1])) }
@@ -167,11 +167,11 @@ func (c *scene) call(list []string) string {
 	}
 	switch list[0] {
 	case "limits": // of a Session that begins here
-		c.limits.Inflight = w.number("inflight", c.limits.Inflight)
-		c.limits.ReceiveMaximum = uint16(w.number("receive", int(c.limits.ReceiveMaximum)))
-		c.limits.QueueMessages = w.number("queue", 0)
-		c.limits.QueueBytes = w.number("bytes", 0)
-		c.limits.Subscriptions = w.number("subscriptions", 0)
+		c.limits.Inflight = int(w.number("inflight", int64(c.limits.Inflight)))
+		c.limits.ReceiveMaximum = uint16(w.number("receive", int64(c.limits.ReceiveMaximum)))
+		c.limits.QueueMessages = int(w.number("queue", 0))
+		c.limits.QueueBytes = int(w.number("bytes", 0))
+		c.limits.Subscriptions = int(w.number("subscriptions", 0))
 		c.limits.TopicAliasMaximum = uint16(w.number("aliases", 0))
 		c.session = New(c.limits)
 		return ""
@@ -197,7 +197,7 @@ func (c *scene) call(list []string) string {
 		verdict := s.Deliver(c.delivery(w), !w.has("no-room"), &c.out)
 		return verdictWords[verdict] + "\n" + c.outcome() + c.status()
 	case "pump":
-		expired, more := s.Pump(c.now, parseNumber(c.t, list[1]), &c.out)
+		expired, more := s.Pump(c.now, int(parseNumber(c.t, list[1])), &c.out)
 		outcome := c.outcome()
 		if expired > 0 {
 			outcome += fmt.Sprintf("%d expired\n", expired)
