@@ -45,7 +45,8 @@ type Client struct {
 	unclaimed     *Subscription // what no other Subscription asked for
 	holding       bool          // unclaimed messages are kept, not dropped
 	responses     responses
-	queued        int // messages that wait for the program
+	reauth        bool // an AUTH that ends the re-authentication is awaited
+	queued        int  // messages that wait for the program
 	queuedBytes   int
 }
 
@@ -266,9 +267,10 @@ func (c *Client) finish(err error) {
 	}
 	c.sender.Clear()
 	c.anew, c.requests = nil, nil
-	for _, s := range append(c.subscriptions, c.unclaimed) {
+	for _, s := range c.subscriptions {
 		s.finish(failure)
 	}
+	c.unclaimed.finish(failure)
 	c.responses.fail(failure)
 	c.changed.broadcast()
 	c.mu.Unlock()

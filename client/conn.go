@@ -119,15 +119,6 @@ func (c *Client) handshake(cn *conn, first bool) (*packet.Connack, error) {
 	}
 }
 
-// authenticate asks the program for the answer to an AUTH packet.
-func (c *Client) authenticate(p *packet.Auth) (*packet.Auth, error) {
-	if c.o.Authenticate == nil || !c.o.Properties.Has(colibri.AuthenticationMethod) { // [MQTT-4.12.0-6] [MQTT-4.12.0-7]
-		return nil, &colibri.Error{Op: "AUTH", Code: colibri.ProtocolError, Rule: "MQTT-4.12.0-6",
-			Err: errors.New("no enhanced authentication was asked for")}
-	}
-	return c.o.Authenticate(p)
-}
-
 // sendNow writes p in the calling goroutine, while there is no writer.
 func (c *Client) sendNow(cn *conn, p packet.Packet) error {
 	b, err := packet.Append(nil, p, c.o.Version)
@@ -148,7 +139,8 @@ func (c *Client) sendCode(cn *conn, err error) {
 	}
 }
 
-// farewell returns the DISCONNECT for an error that we have found, nil for others [MQTT-4.13.2-1].
+// farewell returns the DISCONNECT for an error that we have found, nil for others
+// [MQTT-4.13.2-1].
 func farewell(err error) *packet.Disconnect {
 	var broken *colibri.Error
 	if !errors.As(err, &broken) {

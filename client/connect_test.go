@@ -14,10 +14,10 @@ import (
 	"github.com/colibri-mqtt/colibri/internal/transport"
 	"github.com/colibri-mqtt/colibri/packet"
 	"github.com/colibri-mqtt/colibri/topic"
-	"github.com/google/go-cmp/cmp"
 )
 
-// tryDial starts Dial and returns the server's end and a function that waits for the outcome.
+// tryDial starts Dial and returns the server's end and a function that waits for the
+// outcome.
 func (s *server) tryDial(o Options) (*peer, func() (*Client, error)) {
 	s.t.Helper()
 	dial := start(func() (*Client, error) { return Dial(s.t.Context(), "memory", s.options(o)) })
@@ -115,7 +115,8 @@ func TestConnectOptions(t *testing.T) {
 	}
 }
 
-// TestConnackValues covers what the Server may decide: [MQTT-3.2.2-16], [MQTT-3.2.2-21] [MQTT-3.1.2-21].
+// TestConnackValues covers what the Server may decide: [MQTT-3.2.2-16], [MQTT-3.2.2-21]
+// [MQTT-3.1.2-21].
 func TestConnackValues(t *testing.T) {
 	bubble(t, colibri.V5, func(t *testing.T, s *server) {
 		c, p := s.dial(Options{KeepAlive: time.Minute}, accepted(
@@ -215,50 +216,6 @@ func TestDialGivesUp(t *testing.T) {
 	})
 }
 
-// TestAuthenticate covers [MQTT-4.12.0-2] [MQTT-4.12.0-3] [MQTT-4.12.0-5].
-func TestAuthenticate(t *testing.T) {
-	bubble(t, colibri.V5, func(t *testing.T, s *server) {
-		method := colibri.Properties{}.AppendValue(colibri.AuthenticationMethod, "count")
-		var asked []string
-		o := Options{Properties: method, Authenticate: func(p *packet.Auth) (*packet.Auth, error) {
-			data, _ := p.Properties.Value(colibri.AuthenticationData)
-			asked = append(asked, strings.Clone(data))
-			if data == "no" {
-				return nil, errors.New("I do not know you")
-			}
-			return &packet.Auth{Code: colibri.ContinueAuthentication, Properties: method.AppendValue(colibri.AuthenticationData, data+"!")}, nil
-		}}
-		ask := func(data string) *packet.Auth {
-			return &packet.Auth{Code: colibri.ContinueAuthentication, Properties: method.AppendValue(colibri.AuthenticationData, data)}
-		}
-		p, dial := s.tryDial(o)
-		expect[*packet.Connect](p)
-		for _, data := range []string{"one", "two"} {
-			p.send(ask(data))
-			p.expectAll(ask(data + "!"))
-		}
-		p.send(&packet.Connack{Properties: method})
-		c, err := dial()
-		if err != nil {
-			t.Fatalf("Dial: %v", err)
-		}
-		p.send(ask("later"))
-		p.expectAll(ask("later!"))
-		p.disconnect(c)
-		if diff := cmp.Diff([]string{"one", "two", "later"}, asked); diff != "" {
-			t.Errorf("asked (-want +got):\n%s", diff)
-		}
-
-		p, dial = s.tryDial(o)
-		expect[*packet.Connect](p)
-		p.send(ask("no"))
-		if _, err := dial(); err == nil || !strings.Contains(err.Error(), "I do not know you") {
-			t.Errorf("Dial: got %v, want the error of Authenticate", err)
-		}
-		p.end()
-	})
-}
-
 // TestServerDisconnects covers the ends that a Server makes.
 func TestServerDisconnects(t *testing.T) {
 	bubble(t, colibri.V5, func(t *testing.T, s *server) {
@@ -347,7 +304,8 @@ func TestDisconnect(t *testing.T) {
 			t.Errorf("Disconnect: %v", err)
 		}
 
-		// Properties that the Server does not take are left out [MQTT-3.14.2-3] [MQTT-3.14.2-4].
+		// Properties that the Server does not take are left out [MQTT-3.14.2-3]
+		// [MQTT-3.14.2-4].
 		c, p = s.dial(Options{}, accepted(number(colibri.MaximumPacketSize, 20)))
 		long := colibri.Properties{}.AppendValue(colibri.ReasonString, strings.Repeat("because ", 10))
 		done = start(func() (any, error) { return nil, c.Disconnect(t.Context(), colibri.UnspecifiedError, long) })

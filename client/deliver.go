@@ -47,8 +47,8 @@ func (c *Client) dispatch(m *Message, p *packet.Publish) {
 	if c.responses.take(m) {
 		return
 	}
-	var takers []*Subscription
-	wanted := false
+	var few [4]*Subscription // room for the usual case
+	takers, wanted := few[:0], false
 	for _, s := range c.subscriptions {
 		if s.wants(m) {
 			wanted = true

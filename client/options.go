@@ -43,8 +43,8 @@ type Options struct {
 	MaxInflight int
 
 	// MaxQueued and MaxQueuedBytes (of payload) limit what waits for the program, over
-	// all Subscriptions; 0 stands for 1,000 messages and 64 MiB. In 5.0 MaxQueued is also the Receive
-	// Maximum that the Server is told, unless Properties hold one.
+	// all Subscriptions; 0 stands for 1,000 messages and 64 MiB. In 5.0 MaxQueued is
+	// also the Receive Maximum that the Server is told, unless Properties hold one.
 	MaxQueued      int
 	MaxQueuedBytes int
 

@@ -43,6 +43,13 @@ func (p *Publication) Wait(ctx context.Context) (Result, error) {
 	}
 }
 
+// fulfilled is the Done of messages of QoS 0.
+var fulfilled = func() chan struct{} {
+	done := make(chan struct{})
+	close(done)
+	return done
+}()
+
 // complete needs the lock of the Client.
 func (p *Publication) complete(r Result, err error) {
 	p.result, p.err, p.m = r, err, nil
@@ -50,13 +57,13 @@ func (p *Publication) complete(r Result, err error) {
 }
 
 // Publish sends m and returns when its QoS is fulfilled: for QoS 0 when it has been
-// handed over for writing, for QoS 1 and 2 when the handshake is complete, if need be over
-// several Network Connections.
+// handed over for writing, for QoS 1 and 2 when the handshake is complete, if need be
+// over several Network Connections.
 //
 // Nothing has been sent when the error is a *topic.SyntaxError, or a *colibri.Error
 // because m is more than the Server takes (size, QoS, RETAIN, Topic Alias). A
-// *[Refusal] is the Server's no. After the error of ctx m may still be delivered: it must not
-// be changed until the Client has ended.
+// *[Refusal] is the Server's no. After the error of ctx m may still be delivered: it
+// must not be changed until the Client has ended.
 func (c *Client) Publish(ctx context.Context, m *colibri.Message) (Result, error) {
 	p, err := c.Start(ctx, m)
 	if err != nil {
@@ -84,8 +91,11 @@ func (c *Client) Start(ctx context.Context, m *colibri.Message) (*Publication, e
 			if err := c.limits.message(m); err != nil {
 				return nil, err
 			}
-			if len(cn.out) < maxOutBytes && (m.QoS == 0 || c.sender.Free() > 0 && len(c.anew) == 0) {
-				p := &Publication{m: m, done: make(chan struct{})}
+			if len(cn.out) < maxOutBytes && (m.QoS == 0 || c.sender.Free() > 0) {
+				p := &Publication{m: m, done: fulfilled}
+				if m.QoS > colibri.AtMostOnce {
+					p.done = make(chan struct{})
+				}
 				c.first(cn, p)
 				if p.err != nil {
 					return nil, p.err
@@ -120,8 +130,8 @@ func checkMessage(m *colibri.Message) error {
 // first sends p for the first time, or completes it with an error. It needs the lock;
 // for QoS 1 and 2 the sender has room.
 func (c *Client) first(cn *conn, p *Publication) {
-	if p.m.QoS == 0 {
-		p.complete(Result{}, c.publish(cn, p.m, 0, false))
+	if p.m.QoS == colibri.AtMostOnce {
+		p.err = c.publish(cn, p.m, 0, false)
 		return
 	}
 	id, ok := c.sender.Add(p.m.QoS, p)
@@ -164,7 +174,7 @@ func (c *Client) acknowledged(cn *conn, p packet.Packet) error {
 	var publication *Publication
 	var err error
 	var result Result
-	release := false
+	var release bool
 	switch p := p.(type) {
 	case *packet.Puback:
 		result = Result{p.PacketID, p.Code, p.Properties}
@@ -173,6 +183,7 @@ func (c *Client) acknowledged(cn *conn, p packet.Packet) error {
 		result = Result{p.PacketID, p.Code, p.Properties}
 		publication, release, err = c.sender.Pubrec(p.PacketID, p.Code.Failed())
 		if release {
+			publication.m = nil                                     // never sent again [MQTT-4.3.3-6]
 			return c.send(cn, &packet.Pubrel{PacketID: p.PacketID}) // [MQTT-4.3.3-4] [MQTT-4.6.0-4]
 		}
 		if err == colibri.PacketIdentifierNotFound && !p.Code.Failed() {

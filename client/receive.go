@@ -30,11 +30,7 @@ func (c *Client) receive(cn *conn, p packet.Packet) error {
 			return &Refusal{Packet: packet.DISCONNECT, Code: p.Code, Properties: p.Properties.Clone()}
 		}
 	case *packet.Auth:
-		reply, err := c.authenticate(p)
-		if err != nil || p.Code == colibri.Success {
-			return err
-		}
-		return c.send(cn, reply)
+		return c.authReceived(cn, p)
 	}
 	return &colibri.Error{Op: p.Type().String(), Code: colibri.ProtocolError,
 		Err: errors.New("a Server does not send that packet here")}

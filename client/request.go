@@ -11,14 +11,15 @@ import (
 	"github.com/colibri-mqtt/colibri/packet"
 )
 
-// Request publishes m and returns the first response to it (5.0 section 4.10). In
-// 5.0 the Response Topic and Correlation Data are those of m's properties, or made
-// up, and what has other Correlation Data is not the response. In 3.1 and 3.1.1,
-// which have neither, responseTopic is where the responder is known to answer, and the first message
-// there is the response; in 5.0 it may be empty.
+// Request publishes m and returns the first response to it (5.0 section 4.10). In 5.0
+// the Response Topic and Correlation Data are those of m's properties, or made up, and
+// what has other Correlation Data is not the response. In 3.1 and 3.1.1, which have
+// neither, responseTopic is where the responder is known to answer, and the first
+// message there is the response; in 5.0 it may be empty.
 //
 // The Subscription for the response has the QoS of m and ends with the call. m is not
-// changed. Errors are those of Subscribe and Publish, and that of ctx when there is no response.
+// changed. Errors are those of Subscribe and Publish, and that of ctx when there is no
+// response.
 func (c *Client) Request(ctx context.Context, m *colibri.Message, responseTopic string) (*Message, error) {
 	asked := *m
 	r := &response{topic: responseTopic}
@@ -62,7 +63,8 @@ func (c *Client) Request(ctx context.Context, m *colibri.Message, responseTopic 
 	}
 }
 
-// responseTopic makes up a topic below the Response Information of the Server, if it has given one.
+// responseTopic makes up a topic below the Response Information of the Server, if it
+// has given one.
 func (c *Client) responseTopic() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -73,8 +75,8 @@ func (c *Client) responseTopic() string {
 	return strings.TrimSuffix(prefix, "/") + "/" + rand.Text()
 }
 
-// endRequest gives back what Request has taken. Another request that waits on the same topic keeps the
-// Subscription at the Server.
+// endRequest gives back what Request has taken. Another request that waits on the same
+// topic keeps the Subscription at the Server.
 func (c *Client) endRequest(s *Subscription, r *response) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -101,7 +103,8 @@ type response struct {
 	err         error
 }
 
-// responses are all that Requests wait for, oldest first. The lock of the Client guards them.
+// responses are all that Requests wait for, oldest first. The lock of the Client guards
+// them.
 type responses struct{ waiting []*response }
 
 // take gives m to the Request that waits for it, if there is one.

@@ -134,8 +134,9 @@ func TestSessionLost(t *testing.T) {
 						t.Errorf("QoS 2: got %v, want ErrSessionLost", err)
 					}
 				}
-				// The old identifier 9 is forgotten: a PUBLISH under it is new, and the old
-				// message, which can still be taken, is not acknowledged on this connection.
+				// The old identifier 9 is forgotten: a PUBLISH under it is new, and the
+				// old message, which can still be taken, is not acknowledged on this
+				// connection.
 				p.send(&packet.Publish{QoS: 2, PacketID: 9, Topic: "b", Payload: []byte("new")})
 				if m, err := sub.Next(t.Context()); err != nil || string(m.Payload) != "old" {
 					t.Errorf("Next: got %+v, %v", m, err)

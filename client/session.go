@@ -39,6 +39,7 @@ func (c *Client) attach(cn *conn, p *packet.Connack, first bool) error {
 	cn.lastSent, cn.lastReceived = time.Now(), time.Now()
 	c.sender.SetWindow(c.o.window(c.limits.receiveMaximum)) // [MQTT-4.9.0-1]
 	c.acks = nil
+	c.reauth = false
 	// A CONNACK of 3.1 does not say whether there is a Session.
 	present := p.SessionPresent || c.o.Version == colibri.V31 && !c.o.CleanStart
 	if present {
@@ -65,8 +66,8 @@ func (c *Client) attach(cn *conn, p *packet.Connack, first bool) error {
 	return nil
 }
 
-// discard gives up the state of a Session that the Server does not have
-// [MQTT-3.2.2-5]. It needs the lock. Messages of QoS 1 become new ones: at least once is kept so.
+// discard gives up the state of a Session that the Server does not have [MQTT-3.2.2-5].
+// It needs the lock. Messages of QoS 1 become new ones: at least once is kept so.
 func (c *Client) discard() {
 	c.sender.Pending(func(id uint16, state flow.State, p **Publication) bool {
 		if state == flow.AwaitPuback {

@@ -154,14 +154,15 @@ func (c *Client) Subscribe(ctx context.Context, subscriptions ...colibri.Subscri
 }
 
 // SubscribeWith sends one SUBSCRIBE with the properties (5.0; User Properties) and
-// Subscriptions given, and returns once the Server has answered. The Identifier of
-// the Subscriptions, which must be the same for all of them, is sent as Subscription Identifier.
+// Subscriptions given, and returns once the Server has answered. The Identifier of the
+// Subscriptions, which must be the same for all of them, is sent as Subscription
+// Identifier.
 //
-// When the Server refuses all of them, there is a *[Refusal] and no Subscription.
-// When it refuses some, there are both: the Subscription works for the rest, and
-// Granted says which they are. A *topic.SyntaxError or *colibri.Error means
-// that nothing has been sent. When ctx is done first, the Server may have subscribed: its
-// messages are then dropped.
+// When the Server refuses all of them, there is a *[Refusal] and no Subscription. When
+// it refuses some, there are both: the Subscription works for the rest, and Granted
+// says which they are. A *topic.SyntaxError or *colibri.Error means that nothing has
+// been sent. When ctx is done first, the Server may have subscribed: its messages are
+// then dropped.
 func (c *Client) SubscribeWith(ctx context.Context, properties colibri.Properties, subscriptions ...colibri.Subscription) (*Subscription, error) {
 	if len(subscriptions) == 0 { // [MQTT-3.8.3-2] [MQTT311-3.8.3-3]
 		return nil, errors.New("subscribe: there is no Topic Filter")
@@ -253,7 +254,8 @@ func (c *Client) drop(s *Subscription, err error) {
 	s.finish(err)
 }
 
-// request is a SUBSCRIBE or UNSUBSCRIBE without an answer. The lock of the Client guards it.
+// request is a SUBSCRIBE or UNSUBSCRIBE without an answer. The lock of the Client
+// guards it.
 type request struct {
 	subscription *Subscription       // of a SUBSCRIBE
 	unsubscribe  *packet.Unsubscribe // of an UNSUBSCRIBE
@@ -292,7 +294,8 @@ func (c *Client) await(ctx context.Context, r *request) error {
 	return r.err
 }
 
-// issue sends r under a new Packet Identifier [MQTT-2.2.1-3]. It needs the lock, and a connection.
+// issue sends r under a new Packet Identifier [MQTT-2.2.1-3]. It needs the lock, and a
+// connection.
 func (c *Client) issue(r *request) {
 	if r.done || c.conn.final {
 		return

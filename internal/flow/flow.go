@@ -1,14 +1,14 @@
-// Package flow holds the QoS 1 and QoS 2 handshakes of MQTT for both ends of a
-// Network Connection: which Packet Identifiers are in use, how far each handshake
-// has come, and how many more messages the peer takes (MQTT 5.0 sections 4.3, 4.4
-// and 4.9; the same rules without the limit in 3.1 and 3.1.1).
+// Package flow holds the QoS 1 and QoS 2 handshakes of MQTT for both ends of a Network
+// Connection: which Packet Identifiers are in use, how far each handshake has come, and
+// how many more messages the peer takes (MQTT 5.0 sections 4.3, 4.4 and 4.9; the same
+// rules without the limit in 3.1 and 3.1.1).
 //
-// [Sender] is the end that sends PUBLISH, [Receiver] the end that receives it. A
-// Client and a Server each have one of both per Session. They are Session State: they outlive
+// [Sender] is the end that sends PUBLISH, [Receiver] the end that receives it. A Client
+// and a Server each have one of both per Session. They are Session State: they outlive
 // the Network Connection, and Resume tells them that a new one has begun.
 //
-// The package is pure, and its types are not safe for concurrent use: the owner of
-// the Session locks. The zero value of both types is ready to use and holds no memory.
+// The package is pure, and its types are not safe for concurrent use: the owner of the
+// Session locks. The zero value of both types is ready to use and holds no memory.
 package flow
 
 // State says how far the handshake of one sent message has come.

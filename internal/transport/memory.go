@@ -15,8 +15,8 @@ import (
 const pipeBytes = 64 << 10
 
 // Memory is a listener whose connections live in this process: for tests, and for
-// programs that hold a broker and its clients. It works inside a bubble of testing/synctest,
-// where waiting for it lets the time pass. Safe for concurrent use.
+// programs that hold a broker and its clients. It works inside a bubble of
+// testing/synctest, where waiting for it lets the time pass. Safe for concurrent use.
 type Memory struct {
 	accept chan net.Conn
 	closed chan struct{}

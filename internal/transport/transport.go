@@ -10,6 +10,7 @@ package transport
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -68,24 +69,36 @@ func Check(rawURL string) error {
 	return err
 }
 
+// parse never shows the user information of rawURL in an error: it may be a Password.
 func parse(rawURL string) (*url.URL, scheme, error) {
+	shown := rawURL
+	if at := strings.LastIndexByte(rawURL, '@'); at >= 0 {
+		begin, _, ok := strings.Cut(rawURL[:at], "://")
+		if shown = "…" + rawURL[at:]; ok {
+			shown = begin + "://" + shown
+		}
+	}
 	name, _, ok := strings.Cut(rawURL, "://")
 	if !ok {
-		return nil, scheme{}, fmt.Errorf("address %q has no scheme: write it as tcp://host:port or unix:///path", rawURL)
+		return nil, scheme{}, fmt.Errorf("address %q has no scheme: write it as tcp://host:port or unix:///path", shown)
 	}
 	s, ok := schemes[strings.ToLower(name)]
 	if !ok {
-		return nil, scheme{}, fmt.Errorf("address %q has the unknown scheme %q: use one of %s", rawURL, name, Known())
+		return nil, scheme{}, fmt.Errorf("address %q has the unknown scheme %q: use one of %s", shown, name, Known())
 	}
 	u, err := url.Parse(rawURL)
 	if err != nil {
-		return nil, scheme{}, fmt.Errorf("address: %w: write it as tcp://host:port, an IPv6 address in brackets", err)
+		var cause *url.Error
+		if errors.As(err, &cause) {
+			err = cause.Err
+		}
+		return nil, scheme{}, fmt.Errorf("address %q: %w: write it as tcp://host:port, an IPv6 address in brackets", shown, err)
 	}
 	switch {
 	case u.User != nil:
-		return nil, scheme{}, fmt.Errorf("address %q holds a User Name: give it as an option of its own", u.Redacted())
+		return nil, scheme{}, fmt.Errorf("address %q holds a User Name: give it as an option of its own", shown)
 	case u.RawQuery != "" || u.Fragment != "":
-		return nil, scheme{}, fmt.Errorf("address %q ends in a query or fragment, which no transport has: leave it out", rawURL)
+		return nil, scheme{}, fmt.Errorf("address %q ends in a query or fragment, which no transport has: leave it out", shown)
 	case u.Scheme == "unix":
 		return u, s, checkUnix(u)
 	}
