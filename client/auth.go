@@ -14,7 +14,11 @@ func (c *Client) authenticate(p *packet.Auth) (*packet.Auth, error) {
 		return nil, &colibri.Error{Op: "AUTH", Code: colibri.ProtocolError, Rule: "MQTT-4.12.0-6",
 			Err: errors.New("no enhanced authentication was asked for")}
 	}
-	return c.o.Authenticate(p)
+	reply, err := c.o.Authenticate(p)
+	if err != nil { // told to the Server as a failure [MQTT-4.12.1-2]
+		return nil, &colibri.Error{Op: "AUTH", Code: colibri.UnspecifiedError, Rule: "MQTT-4.12.1-2", Err: err}
+	}
+	return reply, nil
 }
 
 // authReceived takes an AUTH packet after the CONNACK: a step of a re-authentication,
@@ -22,7 +26,7 @@ func (c *Client) authenticate(p *packet.Auth) (*packet.Auth, error) {
 func (c *Client) authReceived(cn *conn, p *packet.Auth) error {
 	reply, err := c.authenticate(p)
 	if err != nil {
-		return err // [MQTT-4.12.1-2]
+		return err
 	}
 	if p.Code == colibri.Success {
 		c.reauth = false

@@ -24,8 +24,8 @@ func (s *server) tryDial(o Options) (*peer, func() (*Client, error)) {
 	return s.accept(), dial
 }
 
-// TestConnect checks every field of the CONNECT packet: [MQTT-3.1.2-16] to
-// [MQTT-3.1.2-19], [MQTT-3.1.3-3].
+// TestConnect checks every field of the CONNECT packet: [MQTT-3.1.2-16] [MQTT-3.1.2-17]
+// [MQTT-3.1.2-18] [MQTT-3.1.2-19] [MQTT-3.1.3-3] [MQTT311-3.1.0-1].
 func TestConnect(t *testing.T) {
 	will := &packet.Will{Topic: "gone", Payload: []byte("bye"), QoS: 1, Retain: true}
 	versions(t, func(t *testing.T, s *server) {
@@ -91,15 +91,17 @@ func TestConnectOptions(t *testing.T) {
 		o    Options
 		want string
 	}{
-		"version":          {Options{Version: 6}, "unknown version 6"},
-		"keep alive":       {Options{KeepAlive: 1500 * time.Millisecond}, "Keep Alive"},
-		"long keep alive":  {Options{KeepAlive: 65_536 * time.Second}, "Keep Alive"},
-		"inflight":         {Options{MaxInflight: 70_000}, "MaxInflight"},
-		"queue":            {Options{MaxQueued: -1}, "negative"},
+		"version":         {Options{Version: 6}, "unknown version 6"},
+		"keep alive":      {Options{KeepAlive: 1500 * time.Millisecond}, "Keep Alive"},
+		"long keep alive": {Options{KeepAlive: 65_536 * time.Second}, "Keep Alive"},
+		"inflight":        {Options{MaxInflight: 70_000}, "MaxInflight"},
+		"queue":           {Options{MaxQueued: -1}, "negative"},
+		// [MQTT311-3.1.3-7]
 		"no ClientID":      {Options{Version: colibri.V311}, "ClientID"},
 		"no ClientID, 3.1": {Options{Version: colibri.V31, CleanStart: true}, "ClientID"},
-		"password only":    {Options{Version: colibri.V311, CleanStart: true, Password: []byte("p")}, "User Name"},
-		"will topic":       {Options{Will: &packet.Will{Topic: "a/#"}}, "MQTT-"},
+		// [MQTT311-3.1.2-22]
+		"password only": {Options{Version: colibri.V311, CleanStart: true, Password: []byte("p")}, "User Name"},
+		"will topic":    {Options{Will: &packet.Will{Topic: "a/#"}}, "MQTT-"},
 	} {
 		c.o.Dial = func(context.Context, string) (net.Conn, error) { return nil, io.ErrUnexpectedEOF }
 		if _, err := Dial(t.Context(), "memory", c.o); err == nil || !strings.Contains(err.Error(), c.want) {
@@ -249,13 +251,14 @@ func TestServerBreaksRules(t *testing.T) {
 		bytes []byte
 		code  colibri.ReasonCode
 	}{
-		"reserved bits":      {[]byte{0xD1, 0}, colibri.MalformedPacket}, // [MQTT-2.1.3-1] [MQTT311-2.2.2-2]
-		"long length":        {[]byte{0x30, 0xFF, 0xFF, 0xFF, 0xFF}, colibri.MalformedPacket},
-		"QoS 3":              {[]byte{0x36, 5, 0, 1, 'a', 0, 1}, colibri.MalformedPacket}, // [MQTT-3.3.1-4] [MQTT311-3.3.1-4]
-		"second CONNACK":     {[]byte{0x20, 3, 0, 0, 0}, colibri.ProtocolError},
-		"SUBSCRIBE":          {[]byte{0x82, 7, 0, 1, 0, 0, 1, 'a', 0}, colibri.ProtocolError},
-		"PINGREQ":            {[]byte{0xC0, 0}, colibri.ProtocolError},
-		"SUBACK of nothing":  {[]byte{0x90, 4, 0, 9, 0, 0}, colibri.ProtocolError}, // [MQTT-2.2.1-6]
+		"reserved bits":     {[]byte{0xD1, 0}, colibri.MalformedPacket}, // [MQTT-2.1.3-1] [MQTT311-2.2.2-2]
+		"long length":       {[]byte{0x30, 0xFF, 0xFF, 0xFF, 0xFF}, colibri.MalformedPacket},
+		"QoS 3":             {[]byte{0x36, 5, 0, 1, 'a', 0, 1}, colibri.MalformedPacket}, // [MQTT-3.3.1-4] [MQTT311-3.3.1-4]
+		"second CONNACK":    {[]byte{0x20, 3, 0, 0, 0}, colibri.ProtocolError},
+		"SUBSCRIBE":         {[]byte{0x82, 7, 0, 1, 0, 0, 1, 'a', 0}, colibri.ProtocolError},
+		"PINGREQ":           {[]byte{0xC0, 0}, colibri.ProtocolError},
+		"SUBACK of nothing": {[]byte{0x90, 4, 0, 9, 0, 0}, colibri.ProtocolError}, // [MQTT-2.2.1-6]
+		// [MQTT-3.1.2-26] [MQTT-3.1.2-27]
 		"alias not granted":  {[]byte{0x30, 7, 0, 1, 'a', 3, 0x23, 0, 1}, colibri.TopicAliasInvalid},
 		"alias without name": {[]byte{0x30, 6, 0, 0, 3, 0x23, 0, 1}, colibri.TopicAliasInvalid},
 		"larger than taken":  {append([]byte{0x30, 103, 0, 1, 'a', 0}, make([]byte, 99)...), colibri.PacketTooLarge}, // [MQTT-3.1.2-24]
@@ -284,8 +287,8 @@ func TestServerBreaksRules(t *testing.T) {
 	})
 }
 
-// TestDisconnect covers the DISCONNECT with a Reason Code and properties, which is
-// the last packet [MQTT-3.14.4-1] [MQTT-3.14.4-2].
+// TestDisconnect covers the DISCONNECT with a Reason Code and properties, which is the
+// last packet [MQTT-3.14.4-1] [MQTT-3.14.4-2] [MQTT311-3.14.4-1] [MQTT311-3.14.4-2].
 func TestDisconnect(t *testing.T) {
 	bubble(t, colibri.V5, func(t *testing.T, s *server) {
 		c, p := s.dial(Options{}, accepted(number(colibri.MaximumPacketSize, 60)))

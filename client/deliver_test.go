@@ -15,7 +15,8 @@ import (
 )
 
 // TestReceive plays the three handshakes from the receiving end: [MQTT-4.3.2-4]
-// [MQTT-4.3.3-8] [MQTT-4.3.3-10] [MQTT-4.3.3-11] [MQTT-2.2.1-5].
+// [MQTT-4.3.3-8] [MQTT-4.3.3-10] [MQTT-4.3.3-11] [MQTT-2.2.1-5], in 3.1.1
+// [MQTT311-4.3.2-2] [MQTT311-4.3.3-2] [MQTT311-2.3.1-6] [MQTT311-3.3.4-1].
 func TestReceive(t *testing.T) {
 	versions(t, func(t *testing.T, s *server) {
 		c, p := s.dial(Options{}, accepted())
@@ -130,7 +131,7 @@ func (p *peer) resubscribed() *packet.Subscribe {
 	return request
 }
 
-// TestAckOrder covers [MQTT-4.6.0-2] [MQTT-4.6.0-3]: acknowledgements go out in the
+// TestAckOrder covers [MQTT-4.6.0-2] [MQTT-4.6.0-3] [MQTT311-4.6.0-2] [MQTT311-4.6.0-3]: acknowledgements go out in the
 // order of arrival, whatever order the program takes messages in.
 func TestAckOrder(t *testing.T) {
 	bubble(t, colibri.V5, func(t *testing.T, s *server) {
@@ -140,7 +141,7 @@ func TestAckOrder(t *testing.T) {
 			&packet.Publish{QoS: 1, PacketID: 1, Topic: "a"},
 			&packet.Publish{QoS: 2, PacketID: 2, Topic: "b"},
 			&packet.Publish{QoS: 1, PacketID: 3, Topic: "a"},
-			&packet.Publish{QoS: 2, PacketID: 4, Topic: "unknown"}, // nobody's, and acknowledged all the same [MQTT-4.5.0-2]
+			&packet.Publish{QoS: 2, PacketID: 4, Topic: "unknown"}, // nobody's, and acknowledged all the same [MQTT-4.5.0-2] [MQTT311-4.5.0-2]
 		)
 		take := func(s *Subscription) {
 			t.Helper()

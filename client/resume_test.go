@@ -30,16 +30,25 @@ func (s *server) again(connack *packet.Connack) (*peer, *packet.Connect) {
 	return p, connect
 }
 
-// TestResume covers [MQTT-4.4.0-1] [MQTT-4.6.0-1] [MQTT-3.3.1-1] [MQTT-4.3.3-6]: what
-// was not acknowledged is sent again in its order, under its identifiers.
+// TestResume covers [MQTT-4.4.0-1] [MQTT-4.6.0-1] [MQTT-3.3.1-1] [MQTT-4.3.3-6]
+// [MQTT-3.1.2-23] and, in 3.1.1, [MQTT311-4.4.0-1] [MQTT311-4.6.0-1] [MQTT311-3.3.1-1]
+// [MQTT311-2.3.1-3] [MQTT311-4.1.0-1]: what was not acknowledged is sent again in its
+// order, under its identifiers. That a message has expired meanwhile changes nothing
+// [MQTT-4.3.3-7].
 func TestResume(t *testing.T) {
 	for _, v := range []colibri.Version{colibri.V311, colibri.V5} {
 		t.Run(v.String(), func(t *testing.T) {
 			bubble(t, v, func(t *testing.T, s *server) {
 				c, p := s.dial(keep(v, Options{}), accepted())
+				var expires colibri.Properties
+				if v == colibri.V5 {
+					expires = colibri.Properties{number(colibri.MessageExpiryInterval, 1)}
+				}
 				var all []*Publication
 				for i, qos := range []colibri.QoS{1, 2, 2, 1} {
-					publication, err := c.Start(t.Context(), message(qos, "a", fmt.Sprint(i+1)))
+					m := message(qos, "a", fmt.Sprint(i+1))
+					m.Properties = expires
+					publication, err := c.Start(t.Context(), m)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -49,13 +58,14 @@ func TestResume(t *testing.T) {
 				p.send(&packet.Pubrec{PacketID: 2})
 				expect[*packet.Pubrel](p)
 				p.nc.Close()
+				time.Sleep(10 * time.Second)
 
 				p, connect := s.again(present())
 				if connect.CleanStart || connect.ClientID != "test" {
 					t.Errorf("CONNECT: got %+v, want the same Session", connect)
 				}
 				publish := func(qos colibri.QoS, id uint16) *packet.Publish {
-					return &packet.Publish{Dup: true, QoS: qos, PacketID: id, Topic: "a", Payload: []byte(fmt.Sprint(id))}
+					return &packet.Publish{Dup: true, QoS: qos, PacketID: id, Topic: "a", Payload: []byte(fmt.Sprint(id)), Properties: expires}
 				}
 				p.expectAll(publish(1, 1), &packet.Pubrel{PacketID: 2}, publish(2, 3), publish(1, 4))
 				p.silent()
