@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -94,6 +95,9 @@ func (b *Broker) readConnect(nc net.Conn) (p *packet.Connect, early []byte, err 
 			kind, size, bad := packet.Size(buf[:n])
 			switch {
 			case bad == io.ErrUnexpectedEOF:
+			case foreign(buf[:n]) != "":
+				return nil, nil, &colibri.Error{Op: "first packet", Code: colibri.ProtocolError, Rule: "MQTT-3.1.0-1",
+					Err: errors.New(foreign(buf[:n]))}
 			case bad != nil:
 				return nil, nil, bad
 			case kind != packet.CONNECT:
@@ -113,6 +117,18 @@ func (b *Broker) readConnect(nc net.Conn) (p *packet.Connect, early []byte, err 
 			return nil, nil, err
 		}
 	}
+}
+
+// foreign names another protocol that begins with b, in the words of the commonest
+// mistakes; empty when b may be MQTT.
+func foreign(b []byte) string {
+	switch {
+	case len(b) > 1 && b[0] == 0x16 && b[1] == 0x03:
+		return "the client speaks TLS, and this port does not"
+	case bytes.HasPrefix(b, []byte("GET ")), bytes.HasPrefix(b, []byte("POST ")), bytes.HasPrefix(b, []byte("HEAD ")):
+		return "the client speaks HTTP or WebSocket, and this port does not"
+	}
+	return ""
 }
 
 // decodeConnect decodes a CONNECT, which may keep aliasing b.

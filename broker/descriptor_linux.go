@@ -9,6 +9,8 @@ import (
 // scheduler's bookkeeping for system calls that may block, which costs as much as a
 // small read does.
 
+const haveDescriptors = true
+
 func readDescriptor(fd uintptr, b []byte) (int, error) {
 	n, _, errno := syscall.RawSyscall(syscall.SYS_READ, fd, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
 	if errno != 0 {

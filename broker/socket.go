@@ -15,6 +15,9 @@ import (
 
 // rawConn returns the descriptor's access of nc, nil when it has none.
 func rawConn(nc net.Conn) syscall.RawConn {
+	if !haveDescriptors {
+		return nil
+	}
 	sc, ok := nc.(syscall.Conn)
 	if !ok {
 		return nil

@@ -4,6 +4,8 @@ package broker
 
 import "syscall"
 
+const haveDescriptors = true
+
 func readDescriptor(fd uintptr, b []byte) (int, error) { return syscall.Read(int(fd), b) }
 
 func writeDescriptor(fd uintptr, b []byte, _ bool) (int, error) { return syscall.Write(int(fd), b) }
