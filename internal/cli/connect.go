@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/colibri-mqtt/colibri"
@@ -84,10 +85,32 @@ func (env *invocation) connect(o *options, out *output, tune func(*client.Option
 		return nil, env.timedOut(o)
 	}
 	exit := env.ended(o, err)
+	if hint := o.dialHint(err); hint != "" && !env.mosquitto {
+		env.complain(o, hint)
+	}
 	if exit == exitLost {
 		env.complain(o, "The server ended it without an answer to CONNECT: look at its log, or whether this port is for TLS, WebSocket or another protocol.")
 	}
 	return nil, exit
+}
+
+// dialHint says where no Network Connection could be made, and what to do about it:
+// Mosquitto's texts, which scripts know, do not. It is empty for other errors.
+func (o *options) dialHint(err error) string {
+	var failed *dialError
+	if !errors.As(err, &failed) {
+		return ""
+	}
+	var lookup *net.DNSError
+	switch {
+	case o.port == 0:
+		return fmt.Sprintf("No broker takes connections on the socket %s: start one there, or name another with --unix.", o.host)
+	case errors.As(err, &lookup):
+		return fmt.Sprintf("No host is known by the name '%s': check -h.", o.host)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Sprintf("Nothing listens on %s, port %s: start a broker there, or name another with -h and -p.", o.host, o.portNumber())
+	}
+	return fmt.Sprintf("That was %s, port %s: check -h and -p.", o.host, o.portNumber())
 }
 
 // url names the server in error texts of the client.
