@@ -160,7 +160,7 @@ func colibriBroker(program string) contender {
 func mosquittoBroker(program string) contender {
 	return contender{"Mosquitto", func(dir string, port int) (*exec.Cmd, error) {
 		file := filepath.Join(dir, "mosquitto.conf")
-		text := fmt.Sprintf("listener %d 127.0.0.1\nallow_anonymous true\nlog_dest none\n", port)
+		text := fmt.Sprintf("listener %d 127.0.0.1\nallow_anonymous true\nlog_dest none\nmax_queued_messages 0\n", port)
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			return nil, err
 		}
