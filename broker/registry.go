@@ -160,7 +160,11 @@ func (b *Broker) leave(c *conn) {
 		b.alarm.set(s.willDue, s)
 		will = nil
 	}
-	switch interval := s.state.ExpiryInterval(); interval {
+	interval := s.state.ExpiryInterval()
+	if most := b.limits.SessionExpiry; most > 0 {
+		interval = min(interval, most) // DISCONNECT may have raised it
+	}
+	switch interval {
 	case 0:
 		s.ended = true // [MQTT-4.1.0-2]
 	case session.NeverExpires:
