@@ -152,8 +152,7 @@ func (c *Client) Disconnect(ctx context.Context, code colibri.ReasonCode, proper
 			c.mu.Unlock()
 			return err
 		}
-		cn.final = true // [MQTT-3.14.4-1] [MQTT311-3.14.4-2]
-		cn.signal()
+		cn.finish()
 	}
 	c.closing = true
 	c.changed.broadcast()

@@ -160,8 +160,7 @@ func (c *Client) serve(cn *conn) error {
 	if p := farewell(err); p != nil && c.o.Version == colibri.V5 {
 		c.mu.Lock()
 		if !cn.final && c.send(cn, p) == nil {
-			cn.final = true
-			cn.signal()
+			cn.finish()
 			c.mu.Unlock()
 			<-cn.written
 			c.mu.Lock()
@@ -316,6 +315,14 @@ func (cn *conn) signal() {
 	}
 }
 
+// finish says that out ends with our DISCONNECT. It needs the lock. A write that is
+// going on has to end in time, too.
+func (cn *conn) finish() {
+	cn.final = true                                      // [MQTT-3.14.4-1] [MQTT311-3.14.4-2]
+	cn.nc.SetWriteDeadline(time.Now().Add(finalTimeout)) //nolint:errcheck // Write reports it
+	cn.signal()
+}
+
 // end closes the connection; the first call says why.
 func (cn *conn) end(err error) {
 	cn.once.Do(func() {
@@ -339,21 +346,19 @@ func (c *Client) write(cn *conn) {
 		if len(b) > 0 {
 			cn.out, spare = spare[:0], nil
 		}
-		keepAlive := c.limits.keepAlive
+		if keepAlive := c.limits.keepAlive; len(b) > 0 && !final {
+			var deadline time.Time
+			if keepAlive > 0 { // a Server that takes nothing for so long has gone
+				deadline = time.Now().Add(keepAlive + keepAlive/2)
+			}
+			cn.nc.SetWriteDeadline(deadline) //nolint:errcheck // Write reports it
+		}
 		c.mu.Unlock()
 		if err != nil {
 			cn.end(err)
 			return
 		}
 		if len(b) > 0 {
-			var deadline time.Time
-			switch {
-			case final:
-				deadline = time.Now().Add(finalTimeout)
-			case keepAlive > 0: // a Server that takes nothing for so long has gone
-				deadline = time.Now().Add(keepAlive + keepAlive/2)
-			}
-			cn.nc.SetWriteDeadline(deadline) //nolint:errcheck // Write reports it
 			if _, err := cn.nc.Write(b); err != nil {
 				cn.end(fmt.Errorf("write: %w", err))
 				return

@@ -331,7 +331,36 @@ func TestDisconnectStuck(t *testing.T) {
 		}
 		p.nc.Close()
 
-		// One that does not even read.
+		// One that does not even read, whether we end it or it breaks a rule.
+		for _, end := range []func(*Client, *peer){
+			func(c *Client, p *peer) { c.Disconnect(t.Context(), 0, nil) },
+			func(c *Client, p *peer) { p.write([]byte{0, 0}) },
+		} {
+			near, far := transport.PipeSize(100)
+			o := s.options(Options{})
+			o.Dial = func(context.Context, string) (net.Conn, error) { return near, nil }
+			dial := start(func() (*Client, error) { return Dial(t.Context(), "memory", o) })
+			p = &peer{t: t, nc: far, v: s.v}
+			expect[*packet.Connect](p)
+			p.send(accepted())
+			c, err := dial()
+			if err != nil {
+				t.Fatal(err)
+			}
+			began = time.Now()
+			if _, err := c.Publish(t.Context(), message(0, "a", strings.Repeat("x", 1000))); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			end(c, p)
+			<-c.Done()
+			if got := time.Since(began); got != finalTimeout {
+				t.Errorf("ended after %v, want %v", got, finalTimeout)
+			}
+			far.Close()
+		}
+
+		// The context of Disconnect ends it sooner.
 		near, far := transport.PipeSize(100)
 		o := s.options(Options{})
 		o.Dial = func(context.Context, string) (net.Conn, error) { return near, nil }

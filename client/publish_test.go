@@ -36,6 +36,18 @@ func TestPublish(t *testing.T) {
 		if got, err := two(); err != nil || got.PacketID != 2 {
 			t.Errorf("Publish with QoS 2: got %+v, %v", got, err)
 		}
+		three, err := c.Start(t.Context(), message(1, "a", ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		id := expect[*packet.Publish](p).PacketID
+		select {
+		case <-three.Done():
+			t.Error("Done before the PUBACK")
+		default:
+		}
+		p.send(&packet.Puback{PacketID: id})
+		<-three.Done()
 		p.disconnect(c)
 		if _, err := c.Publish(t.Context(), message(0, "a", "")); !errors.Is(err, ErrClosed) {
 			t.Errorf("Publish after Disconnect: got %v, want ErrClosed", err)
