@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/colibri-mqtt/colibri"
 )
@@ -29,7 +30,7 @@ type field struct {
 	verb      byte   // kind '@': the letter for strftime
 	left      bool   // "-": pad on the right
 	zero      bool   // "0": pad with zeros
-	width     int    // least number of columns
+	width     int    // least number of bytes
 	precision int    // most characters, decimals, or bytes in a group of hex digits; -1 if not given
 	separator byte   // between groups of hex digits; 0 if there is none
 }
@@ -223,7 +224,7 @@ func (f *field) append(b []byte, m received, pretty bool) ([]byte, error) {
 		if f.width > 0 && len(payload) > f.width {
 			payload = payload[:f.width]
 		}
-		return f.pad(b, string(payload), len(payload), f.zero), nil
+		return f.pad(b, string(payload), f.zero), nil
 	case 'q':
 		return strconv.AppendInt(b, int64(m.QoS), 10), nil
 	case 'R':
@@ -266,16 +267,16 @@ func (f *field) appendTextOf(b []byte, m received, id colibri.PropertyID) []byte
 }
 
 func (f *field) appendNumber(b []byte, digits string) []byte {
-	return f.pad(b, digits, len(digits), f.zero)
+	return f.pad(b, digits, f.zero)
 }
 
-// appendText prints at most precision characters; zeros never pad text.
+// appendText prints at most precision characters; zeros never pad text. The width counts
+// bytes, as it does in Mosquitto's programs.
 func (f *field) appendText(b []byte, text string) []byte {
-	runes := len([]rune(text))
-	if f.precision >= 0 && runes > f.precision {
-		text, runes = string([]rune(text)[:f.precision]), f.precision
+	if f.precision >= 0 && len(text) > f.precision && utf8.RuneCountInString(text) > f.precision {
+		text = string([]rune(text)[:f.precision])
 	}
-	return f.pad(b, text, runes, false)
+	return f.pad(b, text, false)
 }
 
 // appendHex prints two digits a byte, as many bytes as fit into the width.
@@ -298,7 +299,7 @@ func (f *field) appendHex(b []byte, payload []byte) []byte {
 		}
 		digits = split.String()
 	}
-	return f.pad(b, digits, len(digits), f.zero)
+	return f.pad(b, digits, f.zero)
 }
 
 // appendFloat prints a payload of 4 (%f) or 8 (%d) bytes as an IEEE 754 number, least
@@ -324,17 +325,17 @@ func (f *field) appendFloat(b []byte, payload []byte) []byte {
 		b = append(b, '-')
 		narrower := *f
 		narrower.width = max(f.width-1, 0)
-		return narrower.pad(b, digits[1:], len(digits)-1, true)
+		return narrower.pad(b, digits[1:], true)
 	}
-	return f.pad(b, digits, len(digits), zero)
+	return f.pad(b, digits, zero)
 }
 
-// pad prints text, which takes size columns, filled up to the width.
-func (f *field) pad(b []byte, text string, size int, zero bool) []byte {
+// pad prints text, filled up to the width.
+func (f *field) pad(b []byte, text string, zero bool) []byte {
 	if f.left {
-		return appendFill(append(b, text...), f.width-size, false)
+		return appendFill(append(b, text...), f.width-len(text), false)
 	}
-	return append(appendFill(b, f.width-size, zero), text...)
+	return append(appendFill(b, f.width-len(text), zero), text...)
 }
 
 func appendFill(b []byte, n int, zero bool) []byte {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -240,7 +241,7 @@ func (s *script) show(p *process) {
 	}
 	s.out.WriteString(visible.Replace(timestamp.ReplaceAllString(stdout, `"tst":"NOW"`)))
 	for line := range strings.Lines(p.stderr.String()) {
-		s.out.WriteString("! " + line)
+		s.out.WriteString("! " + strings.ReplaceAll(line, strconv.Itoa(s.port), "PORT"))
 	}
 	if p.exit != 0 {
 		fmt.Fprintf(&s.out, "exit %d\n", p.exit)
