@@ -203,12 +203,15 @@ func (c *conn) receive(b *batch, p packet.Packet) error {
 }
 
 // reply sends what a step of c's Session has yielded, or holds it for the record step.
+// discarded says that a message was too large and its place in the window is free again.
 // The caller holds the Session's lock.
-func (b *batch) reply(c *conn, out *session.Output) {
+func (b *batch) reply(c *conn, out *session.Output) (discarded bool) {
 	for i := range out.Replies {
-		b.send(c, &out.Replies[i])
+		r := &out.Replies[i]
+		discarded = !b.send(c, r) && r.PacketID != 0 || discarded
 	}
 	out.Replies = out.Replies[:0]
+	return discarded
 }
 
 // send is the reply step for one packet: at once while the batch has nothing to
@@ -292,6 +295,7 @@ func (b *batch) replyRecorded(err error) {
 		b.conn.recording.Add(-1)
 		b.conn = nil
 	}
+	var again []*conn
 	for i := range b.held {
 		h := &b.held[i]
 		if err != nil {
@@ -306,10 +310,15 @@ func (b *batch) replyRecorded(err error) {
 			s.mu.Lock()
 			s.state.Discard(h.reply.PacketID)
 			s.mu.Unlock()
+			again = append(again, h.to)
 		}
 	}
 	clear(b.held)
 	b.held = b.held[:0]
+	for _, c := range again { // its window has a place more
+		c.pump()
+		c.flush(b.writer)
+	}
 	b.flush()
 	b.giveBack()
 }

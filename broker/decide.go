@@ -156,7 +156,6 @@ func (c *conn) subscribe(b *batch) error {
 		s.mu.Lock()
 		s.state.AddRetained(sub, messages, c.broker.retained.Get)
 		s.pump(b, &b.out)
-		b.reply(c, &b.out)
 		s.mu.Unlock()
 	}
 	return nil

@@ -43,21 +43,21 @@ func (s *liveSession) online() bool { return s.conn.Load() != nil }
 // pumpReplies is how much pump sends before it looks for room again.
 const pumpReplies = 64
 
-// pump moves waiting messages into out as the window and the outbox allow. The caller
-// holds s.mu.
+// pump sends what is in out, and then waiting messages as the window and the outbox
+// allow. What is too large for the client gives its place in the window to the next
+// [MQTT-3.1.2-25]. The caller holds s.mu.
 func (s *liveSession) pump(b *batch, out *session.Output) {
 	c := s.conn.Load()
-	if c == nil {
-		return
-	}
-	s.state.Resume(out)
-	if !s.state.Waiting() || !c.out.hasRoom(b.broker.limits.OutboxBytes) {
-		return
-	}
-	expired, more := s.state.Pump(b.now, pumpReplies, out)
-	b.broker.drop(c.client, DropExpired, expired)
-	if more {
-		c.out.hunger()
+	for again := c != nil; again; again = b.reply(c, out) {
+		s.state.Resume(out)
+		if !s.state.Waiting() || !c.out.hasRoom(b.broker.limits.OutboxBytes) {
+			continue
+		}
+		expired, more := s.state.Pump(b.now, pumpReplies, out)
+		b.broker.drop(c.client, DropExpired, expired)
+		if more {
+			c.out.hunger()
+		}
 	}
 }
 
@@ -70,7 +70,6 @@ func (s *liveSession) pumpInto(b *batch, c *conn) {
 	}
 	b.other.Reset()
 	s.pump(b, &b.other)
-	b.reply(c, &b.other)
 }
 
 // join opens c on the Session of its ClientID: the one that exists, or a new one. It
@@ -126,7 +125,6 @@ func (b *Broker) join(c *conn, clientID string, cleanStart bool, o session.Optio
 	s.conn.Store(c)
 	batch.out.Reset()
 	s.pump(batch, &batch.out) // [MQTT-3.1.2-5]
-	batch.reply(c, &batch.out)
 	s.mu.Unlock()
 	b.registry.mu.Unlock()
 
