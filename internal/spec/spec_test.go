@@ -72,8 +72,8 @@ func TestUnobservable(t *testing.T) {
 			t.Errorf("%s: got reason %q, %v, want one", id, reason, ok)
 		}
 	}
-	if reason, ok := Unobservable("MQTT-3.1.0-1"); ok {
-		t.Errorf("MQTT-3.1.0-1: got reason %q, want none", reason)
+	if reason, ok := Unobservable("MQTT-3.1.2-5"); ok {
+		t.Errorf("MQTT-3.1.2-5: got reason %q, want none", reason)
 	}
 }
 
@@ -86,7 +86,7 @@ var table = []string{"[MQTT-1.5.4-3]"}
 
 const id = "MQTT-1.5.5-1"
 
-// TestConnect shows [MQTT-3.1.0-1].
+// TestConnect shows [MQTT-3.1.2-5].
 func TestConnect(t *testing.T) {
 	t.Run("second [MQTT-3.1.0-2] [MQTT311-3.1.0-2]", func(t *testing.T) {
 		// MQTT-3.1.2-1, and again MQTT-3.1.0-2
@@ -108,10 +108,12 @@ func TestCoverage(t *testing.T) {
 		"broker/connect_test.go":                   testFile,
 		"broker/connect.go":                        "package broker // MQTT-3.1.3-1",
 		"session/testdata/will/delay.txt":          "# [MQTT-3.1.2-8]",
-		"cli/testdata/pub.txtar":                   "# MQTT-3.1.0-1",
+		"cli/testdata/pub.txtar":                   "# MQTT-3.1.2-5",
 		"cli/notes.txt":                            "MQTT-3.1.3-2",
+		"client/server_test.go":                    "package client\n\nfunc TestServer() { /* MQTT-4.12.0-2 binds the Server, MQTT-4.12.0-3 the Client */ }\n",
+		"internal/session/client_test.go":          "package session\n\nfunc TestClient() { /* MQTT-4.12.0-2, MQTT-4.12.0-3 */ }\n",
 		"session/testdata/bad_test.go.md":          "MQTT-3.1.3-3",
-		"test/interop/paho_test.go":                "package interop\n\nfunc TestPaho() { /* MQTT-3.1.0-1 */ }\n",
+		"test/interop/paho_test.go":                "package interop\n\nfunc TestPaho() { /* MQTT-3.1.2-5 */ }\n",
 		"internal/spec/spec_test.go":               "package spec\n\nfunc TestSpec() { /* MQTT-3.1.3-4 */ }\n",
 		".git/old_test.go":                         "package old\n\nfunc TestOld() { /* MQTT-3.1.3-5 */ }\n",
 		"web/node_modules/testdata/something.txt":  "MQTT-3.1.3-6",
@@ -126,7 +128,7 @@ func TestCoverage(t *testing.T) {
 	want := map[string][]Test{
 		"MQTT-1.5.4-2": {{"broker/connect_test.go", ""}},
 		"MQTT-1.5.4-3": {{"broker/connect_test.go", ""}},
-		"MQTT-3.1.0-1": {
+		"MQTT-3.1.2-5": {
 			{"broker/connect_test.go", "TestConnect"},
 			{"cli/testdata/pub.txtar", ""},
 			{"test/interop/paho_test.go", "TestPaho"},
@@ -134,6 +136,8 @@ func TestCoverage(t *testing.T) {
 		"MQTT-3.1.0-2":    {{"broker/connect_test.go", "FuzzConnect"}, {"broker/connect_test.go", "TestConnect"}},
 		"MQTT311-3.1.0-2": {{"broker/connect_test.go", "TestConnect"}},
 		"MQTT-3.1.2-1":    {{"broker/connect_test.go", "TestConnect"}},
+		"MQTT-4.12.0-2":   {{"internal/session/client_test.go", "TestClient"}},
+		"MQTT-4.12.0-3":   {{"client/server_test.go", "TestServer"}},
 		"MQTT-3.1.2-8":    {{"session/testdata/will/delay.txt", ""}},
 	}
 	for id, tests := range want {
