@@ -18,7 +18,7 @@ run: build ## start the broker on port 1883 of this machine
 	@echo
 	@./bin/colibri broker
 
-test: check race interop conformance ## everything that must be green; installs what it needs
+test: check unit race interop conformance ## everything that must be green; installs what it needs
 
 check: ## formatting, vet, staticcheck; the house rules are a test (internal/tidy)
 	$(GO) vet ./...
