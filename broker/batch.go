@@ -32,9 +32,10 @@ type batch struct {
 	writer  *writer
 	qos0    colibri.Delivery // of the QoS 0 PUBLISH on its way
 
-	stored    uint64 // the number under which the message being published is recorded; 0 before
-	entries   []byte // what has to be recorded before the reply step
-	held      []held // the reply step, while there is something to record
+	stored    uint64         // the number under which the message being published is recorded; 0 before
+	entries   []byte         // what has to be recorded before the reply step
+	held      []held         // the reply step, while there is something to record
+	owing     []*liveSession // whose deliveries the entries hold
 	touched   []*conn
 	published int64
 	received  int64
@@ -218,7 +219,7 @@ func (b *batch) reply(c *conn, out *session.Output) (discarded bool) {
 // record, and after the record step otherwise. It returns false for a PUBLISH that was
 // dropped. The caller holds the lock of c's Session, or r is a QoS 0 PUBLISH.
 func (b *batch) send(c *conn, r *session.Reply) bool {
-	if len(b.entries) == 0 && (b.conn == nil || b.conn.recording.Load() == 0) {
+	if len(b.entries) == 0 && (b.conn == nil || b.conn.recording.Load() == 0) && !follows(c, r) {
 		if c.write(b, r) {
 			return true
 		}
@@ -236,6 +237,12 @@ func (b *batch) send(c *conn, r *session.Reply) bool {
 	}
 	b.held = append(b.held, h)
 	return true
+}
+
+// follows reports whether r is a message for a Session that owes others which are not
+// recorded yet: it must not overtake them, and may be one of them [MQTT-4.6.0-5].
+func follows(c *conn, r *session.Reply) bool {
+	return r.Type == packet.PUBLISH && r.PacketID != 0 && c.session.unrecorded.Load() > 0
 }
 
 // recordAndReply is the second half of the road.
@@ -270,15 +277,21 @@ func (b *batch) flush() {
 // replies of this connection queue behind them, through the Log. What waits for the Log
 // is bounded by recordsInFlight for the whole broker.
 func (b *batch) record() {
-	b.broker.recordGate <- struct{}{}
+	gated := b.conn != nil // a pump may run in the Log's goroutine, which must not wait for itself
+	if gated {
+		b.broker.recordGate <- struct{}{}
+	}
 	after := b.broker.takeBatch()
 	after.now, after.conn = b.now, b.conn
 	after.held, b.held = b.held, after.held
+	after.owing, b.owing = b.owing, after.owing
 	if b.conn != nil {
 		b.conn.recording.Add(1)
 	}
 	b.broker.log.Append(0, b.entries, func(_ Pos, err error) {
-		<-b.broker.recordGate
+		if gated {
+			<-b.broker.recordGate
+		}
 		after.replyRecorded(err)
 	})
 	b.entries = b.entries[:0]
@@ -291,10 +304,6 @@ const recordsInFlight = 1024
 // replyRecorded sends what was held. After a failed append nothing is acknowledged any
 // more: the connections that wait are closed.
 func (b *batch) replyRecorded(err error) {
-	if b.conn != nil {
-		b.conn.recording.Add(-1)
-		b.conn = nil
-	}
 	var again []*conn
 	for i := range b.held {
 		h := &b.held[i]
@@ -315,6 +324,15 @@ func (b *batch) replyRecorded(err error) {
 	}
 	clear(b.held)
 	b.held = b.held[:0]
+	for _, s := range b.owing { // only now: what comes next must not overtake what was held
+		s.unrecorded.Add(-1)
+	}
+	clear(b.owing)
+	b.owing = b.owing[:0]
+	if b.conn != nil {
+		b.conn.recording.Add(-1)
+		b.conn = nil
+	}
 	for _, c := range again { // its window has a place more
 		c.pump()
 		c.flush(b.writer)

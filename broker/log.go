@@ -40,8 +40,9 @@ func (l Level) String() string {
 // Log records the durable changes of one node, as entries of internal/journal.
 type Log interface {
 	// Append records entries and calls done, once, when they are durable or cannot
-	// become so; done may run in another goroutine, and before Append returns. Appends
-	// to one lane are done in order. The Log copies entries before Append returns.
+	// become so; done may run in another goroutine, and before Append returns, and may
+	// itself call Append. Appends to one lane are done in order. The Log copies entries
+	// before Append returns.
 	Append(lane int, entries []byte, done func(Pos, error))
 	// Read yields the frames of owner's Log from one position up to another.
 	Read(ctx context.Context, owner NodeID, from, upTo Pos, fn func(Pos, []byte) error) error

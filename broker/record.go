@@ -62,6 +62,8 @@ func (b *batch) recordDelivery(s *liveSession, d *colibri.Delivery) {
 		b.entries = journal.Append(b.entries, journal.MessageStored{Number: b.stored, Message: d.Message})
 	}
 	s.deliveries++
+	s.unrecorded.Add(1)
+	b.owing = append(b.owing, s)
 	b.entries = journal.Append(b.entries, journal.DeliveryQueued{Session: s.number, Delivery: s.deliveries,
 		Message: b.stored, QoS: d.QoS, Retain: d.Retain, Identifiers: d.Identifiers})
 }

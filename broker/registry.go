@@ -28,6 +28,8 @@ type liveSession struct {
 	conn     atomic.Pointer[conn] // nil while the client is not connected
 	alarm    int                  // place in the alarm's heap + 1, 0 without one; guarded by the alarm's lock
 
+	unrecorded atomic.Int32 // deliveries whose entries wait for the Log
+
 	mu         sync.Mutex // guards what follows, and changes of conn
 	state      session.Session
 	ended      bool             // replaced or expired: nothing is delivered to it any more
