@@ -253,7 +253,7 @@ func TestSilentReader(t *testing.T) {
 	})
 	mqtest.Run(t, "its own requests wait when it takes no answers", mqtest.All, config, func(scene *mqtest.Scene) {
 		silent := connect(scene, 0)
-		const pings = 200_000
+		const pings = 80_000
 		written := make(chan struct{})
 		go func() {
 			for range pings / 100 {

@@ -107,3 +107,10 @@ func (s *Scene) ConnectVersion(v colibri.Version, clientID string, options ...fu
 	p.Connect(clientID, options...)
 	return p
 }
+
+// Use goes on with another broker, for one whose configuration has to be made inside the
+// bubble. It ends the one before; its peers have to be connected afterwards.
+func (s *Scene) Use(b *broker.Broker) {
+	s.end()
+	s.peers, s.Broker = nil, b
+}
