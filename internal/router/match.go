@@ -18,7 +18,7 @@ type Matches[S comparable] struct {
 	List    []Match[S]
 	shared  []Match[S] // the members chosen from Shared Subscriptions, put at the end of List
 	overlap map[S]int  // position in List, from the second filter on
-	filters int
+	nodes   []*node[S] // with Subscriptions that are not shared, of the message at hand
 }
 
 // keepOverlap is the number of subscribers above which the map is not kept for the
@@ -31,14 +31,28 @@ const keepOverlap = 1024
 // is chosen, in turn among those that are online.
 func (r *Router[S]) Route(name string, publisher S, m *Matches[S]) {
 	m.List = m.List[:0]
-	m.filters = 0
+	largest := 0
 	r.tree.Match(name, func(n *node[S]) bool {
-		m.addNode(n, publisher)
+		if size := n.entries.len(); size > 0 {
+			if m.nodes = append(m.nodes, n); size > m.nodes[largest].entries.len() {
+				largest = len(m.nodes) - 1
+			}
+		}
 		for _, g := range n.groups {
 			m.addMember(g, r.online)
 		}
 		return true
 	})
+	// The largest goes last: it looks its subscribers up among the others' and does not
+	// enter them.
+	if last := len(m.nodes) - 1; last >= 0 {
+		m.nodes[largest], m.nodes[last] = m.nodes[last], m.nodes[largest]
+		for i, n := range m.nodes {
+			m.addNode(n, publisher, i > 0, i < last)
+		}
+		clear(m.nodes)
+		m.nodes = m.nodes[:0]
+	}
 	m.List = append(m.List, m.shared...)
 	m.shared = m.shared[:0]
 	switch n := len(m.overlap); {
@@ -49,49 +63,38 @@ func (r *Router[S]) Route(name string, publisher S, m *Matches[S]) {
 	}
 }
 
-func (m *Matches[S]) addNode(n *node[S], publisher S) {
+func (m *Matches[S]) addNode(n *node[S], publisher S, find, enter bool) {
 	size := n.entries.len()
-	if size == 0 {
-		return
-	}
-	m.filters++
-	m.addEntry(&n.entries.first, publisher)
+	m.addEntry(&n.entries.first, publisher, find, enter)
 	for i, left := 0, size-1; left > 0; i++ {
-		page := n.entries.pages[i]
-		for j := range min(left, pageLength) {
-			m.addEntry(&page[j], publisher)
+		page := n.entries.pages[i][:min(left, pageLength)]
+		for j := range page {
+			m.addEntry(&page[j], publisher, find, enter)
 		}
 		left -= pageLength
 	}
 }
 
-func (m *Matches[S]) addEntry(e *entry[S], publisher S) {
+// addEntry adds one Subscription. find says that an earlier filter may have matched the
+// subscriber, enter that a later one may.
+func (m *Matches[S]) addEntry(e *entry[S], publisher S, find, enter bool) {
 	if e.noLocal && e.subscriber == publisher {
 		return
 	}
-	if m.filters > 1 {
-		if i, ok := m.find(e.subscriber); ok {
+	if find && len(m.overlap) > 0 {
+		if i, ok := m.overlap[e.subscriber]; ok {
 			m.List[i].merge(e)
 			return
+		}
+	}
+	if enter {
+		if m.overlap == nil {
+			m.overlap = make(map[S]int)
 		}
 		m.overlap[e.subscriber] = len(m.List)
 	}
 	m.List = append(m.List, Match[S]{Subscriber: e.subscriber, QoS: e.qos,
 		RetainAsPublished: e.retainAsPublished, Identifier: e.identifier})
-}
-
-// find looks for a subscriber that an earlier filter has matched.
-func (m *Matches[S]) find(s S) (int, bool) {
-	if len(m.overlap) == 0 {
-		if m.overlap == nil {
-			m.overlap = make(map[S]int)
-		}
-		for i := range m.List {
-			m.overlap[m.List[i].Subscriber] = i
-		}
-	}
-	i, ok := m.overlap[s]
-	return i, ok
 }
 
 // merge adds a further Subscription of the same subscriber.

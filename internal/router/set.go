@@ -1,12 +1,14 @@
 package router
 
+import "math/bits"
+
 // set is an immutable collection of entries, one per subscriber: with and without
 // return a new version and leave the old one to its readers. The first entry lies
 // inline, because most filters have one subscriber; the others lie in pages of 64, so
 // that a change in a large set copies two pages and the list of pages, not the set.
 type set[S comparable] struct {
 	first entry[S]
-	pages []*page[S]
+	pages [][]entry[S]
 	size  int
 	index map[S]int // position by subscriber, kept by the latest version for its writers; nil while small
 }
@@ -15,8 +17,6 @@ const (
 	pageLength = 64
 	indexFrom  = 64
 )
-
-type page[S comparable] [pageLength]entry[S]
 
 func (v *set[S]) len() int { return v.size }
 
@@ -52,7 +52,7 @@ func (v set[S]) with(e entry[S]) (next set[S], existed bool) {
 		i = v.size
 		v.size++
 		if n := v.size - 1; n > len(v.pages)*pageLength {
-			v.pages = append(append(make([]*page[S], 0, len(v.pages)+1), v.pages...), new(page[S]))
+			v.pages = append(append(make([][]entry[S], 0, len(v.pages)+1), v.pages...), nil)
 		}
 	}
 	v.put(i, e)
@@ -90,7 +90,7 @@ func (v set[S]) without(s S) (next set[S], existed bool) {
 		}
 	}
 	if n := (v.size + pageLength - 2) / pageLength; n < len(v.pages) {
-		v.pages = append([]*page[S](nil), v.pages[:n]...) // without a reference to the page that is left
+		v.pages = append([][]entry[S](nil), v.pages[:n]...) // without a reference to the page that is left
 	}
 	return v, true
 }
@@ -103,9 +103,14 @@ func (v *set[S]) put(i int, e entry[S]) {
 		return
 	}
 	i--
-	pages := append(make([]*page[S], 0, len(v.pages)), v.pages...)
-	copied := *pages[i/pageLength]
-	copied[i%pageLength] = e
-	pages[i/pageLength] = &copied
+	pages := append(make([][]entry[S], 0, len(v.pages)), v.pages...)
+	old := pages[i/pageLength]
+	page := make([]entry[S], max(len(old), pageRoom(i%pageLength+1)))
+	copy(page, old)
+	page[i%pageLength] = e
+	pages[i/pageLength] = page
 	v.pages = pages
 }
+
+// pageRoom returns the length of a page that holds n entries: the next power of two.
+func pageRoom(n int) int { return 1 << bits.Len(uint(n-1)) }

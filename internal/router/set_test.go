@@ -34,9 +34,11 @@ func members(t *testing.T, v *set[int]) []int {
 	if (v.index != nil) && len(v.index) != v.len() {
 		t.Errorf("a set of %d has %d entries in its index", v.len(), len(v.index))
 	}
-	for i := v.len(); i > 0 && i-1 < len(v.pages)*pageLength; i++ {
-		if v.at(i).subscriber != 0 {
-			t.Errorf("a set of %d still refers to subscriber %d", v.len(), v.at(i).subscriber)
+	for i, page := range v.pages {
+		for j := range page {
+			if position := 1 + i*pageLength + j; position >= v.len() && page[j].subscriber != 0 {
+				t.Errorf("a set of %d still refers to subscriber %d", v.len(), page[j].subscriber)
+			}
 		}
 	}
 	return got
