@@ -168,13 +168,16 @@ type SyntaxError struct {
 //	Topic Filter "maison/#/temperature": "#" must be the last level [MQTT-4.7.1-1]
 //
 // Of a long text only the part around the offending character is shown.
-func (e *SyntaxError) Error() string {
+func (e *SyntaxError) Error() string { return e.Fault() + " [" + e.Rule + "]" }
+
+// Fault returns what Error does, without the rule.
+func (e *SyntaxError) Fault() string {
 	text, _ := e.excerpt()
 	line := e.What + " " + strconv.Quote(text) + ": "
 	if offender := e.offender(); offender != "" {
 		line += offender + " "
 	}
-	return line + e.Reason + " [" + e.Rule + "]"
+	return line + e.Reason
 }
 
 // offender returns the offending character as it is shown to people, or "".

@@ -42,7 +42,7 @@ func checkFilter(op, filter string) error {
 	}
 	wrong := &colibri.Error{Op: op, Code: colibri.MalformedPacket, Err: err}
 	if syntax, ok := errors.AsType[*topic.SyntaxError](err); ok {
-		wrong.Rule = syntax.Rule
+		wrong.Rule, wrong.Err = syntax.Rule, errors.New(syntax.Fault())
 	}
 	return wrong
 }
