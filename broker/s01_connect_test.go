@@ -16,7 +16,7 @@ import (
 
 // TestConnect shows how a Network Connection begins when all goes well.
 func TestConnect(t *testing.T) {
-	mqtest.Run(t, "accepted [MQTT-3.1.4-5] [MQTT311-3.1.4-4] [MQTT-3.1.2-6] [MQTT-4.2-1] [MQTT311-7.1.1-1]", mqtest.All, broker.Config{}, func(scene *mqtest.Scene) {
+	mqtest.Run(t, "accepted [MQTT-3.2.2-1] [MQTT-3.1.4-5] [MQTT311-3.1.4-4] [MQTT-3.1.2-6] [MQTT-4.2-1] [MQTT311-7.1.1-1]", mqtest.All, broker.Config{}, func(scene *mqtest.Scene) {
 		p := scene.Connect("client")
 		if p.Connack.SessionPresent {
 			scene.Error("Session Present: got 1 for a Client that is new, want 0")
@@ -97,6 +97,42 @@ func TestConnect(t *testing.T) {
 	})
 	mqtest.Run(t, "a large CONNECT within the limit", mqtest.All, broker.Config{}, func(scene *mqtest.Scene) {
 		scene.Connect(strings.Repeat("x", 65_535)).Ping()
+	})
+	mqtest.Run(t, "all fields, each in its place [MQTT-3.1.3-1] [MQTT-3.1.3-3] [MQTT311-3.1.3-1] [MQTT311-3.1.3-3]", mqtest.Modern, broker.Config{Authenticator: authenticate(func(r *broker.ConnectRequest) error {
+		if r.ClientID == "id" && (r.UserName != "user" || string(r.Password) != "pass") {
+			return colibri.BadUserNameOrPassword
+		}
+		return nil
+	})}, func(scene *mqtest.Scene) {
+		watcher := scene.Connect("watcher")
+		watcher.Send(subscribe(1, to("topic", 2)))
+		watcher.Expect(suback(1, 2))
+		p := scene.Dial()
+		if scene.Version == v5 {
+			p.SendHex(`10 29 "MQTT" 05 ce 0000 00 "id" 00 "topic" "gone" "user" "pass"`)
+		} else {
+			p.SendHex(`10 27 "MQTT" 04 ce 0000 "id" "topic" "gone" "user" "pass"`)
+		}
+		if got := p.Received(); len(got) != 1 || got[0].(*packet.Connack).Code != 0 {
+			scene.Fatalf("got %v, want a CONNACK that accepts", got)
+		}
+		p.Drop()
+		watcher.Expect(qos1(0, "topic", "gone"))
+	})
+	mqtest.Run(t, "every QoS and retaining are there, so nothing is announced [MQTT-3.2.2-9] [MQTT-3.2.2-10] [MQTT-3.2.2-12] [MQTT-3.2.2-13]", mqtest.V5, broker.Config{}, func(scene *mqtest.Scene) {
+		p := scene.Connect("client", will(retain(qos2(0, "will", "x"))))
+		for _, id := range []colibri.PropertyID{colibri.MaximumQoS, colibri.RetainAvailable, colibri.WildcardSubscriptionAvailable,
+			colibri.SubscriptionIdentifierAvailable, colibri.SharedSubscriptionAvailable} {
+			if p.Connack.Properties.Has(id) {
+				scene.Errorf("%v is there, want everything to be available", id)
+			}
+		}
+		p.Send(subscribe(1, to("+", 2)), retain(qos2(2, "a", "x")))
+		p.Expect(suback(1, 2), qos2(0, "a", "x"), pubrec(2, 0))
+		p.Drop()
+		if got := scene.Broker.Stats().Retained; got != 2 {
+			scene.Errorf("Retained Messages: got %d, want 2", got)
+		}
 	})
 	mqtest.Run(t, "PINGREQ [MQTT-3.12.4-1] [MQTT311-3.12.4-1]", mqtest.All, broker.Config{}, func(scene *mqtest.Scene) {
 		p := scene.Connect("client")

@@ -229,6 +229,17 @@ func TestDelivery(t *testing.T) {
 			p.Expect(qos0("a", payload))
 		}
 	})
+	mqtest.Run(t, "QoS 0 has no Packet Identifier, either way [MQTT-2.2.1-2] [MQTT311-2.3.1-5]", mqtest.Modern, broker.Config{}, func(scene *mqtest.Scene) {
+		p := scene.Connect("client")
+		p.Send(subscribe(1, to("a", 2)))
+		p.Expect(suback(1, 2))
+		if scene.Version == v5 {
+			p.SendHex(`30 06 "a" 00 1234`)
+		} else {
+			p.SendHex(`30 05 "a" 1234`)
+		}
+		p.Expect(qos0("a", "\x12\x34"))
+	})
 	mqtest.Run(t, "a topic of 65,535 bytes [MQTT-4.7.3-3] [MQTT311-4.7.3-3]", mqtest.All, broker.Config{}, func(scene *mqtest.Scene) {
 		topic := strings.Repeat("x", 65_535)
 		p := scene.Connect("client")

@@ -66,7 +66,7 @@ func TestShared(t *testing.T) {
 		zero.Expect(qos0("a", "x"))
 		two.Expect(qos2(1, "a", "x"))
 	})
-	mqtest.Run(t, "with its Subscription Identifier", mqtest.V5, broker.Config{}, func(scene *mqtest.Scene) {
+	mqtest.Run(t, "a copy of its own, with the Subscription Identifier of its own [MQTT-3.3.4-5]", mqtest.V5, broker.Config{}, func(scene *mqtest.Scene) {
 		p := scene.Connect("client")
 		p.Send(identified(subscribe(1, to("$share/s/a", 0)), 7), identified(subscribe(2, to("a", 0)), 8))
 		p.Expect(suback(1, 0), suback(2, 0))

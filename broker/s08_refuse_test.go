@@ -87,7 +87,7 @@ func TestRefuseConnect(t *testing.T) {
 		{"flags in the Fixed Header [MQTT-2.1.3-1] [MQTT311-2.2.2-1] [MQTT311-2.2.2-2]", `11 0d "MQTT" 04 02 0000 "a"`, nil, v311},
 		{"Remaining Length of five bytes", `10 ff ff ff ff 7f`, nil, v311},
 		{"Remaining Length longer than needed [MQTT-1.5.5-1]", `10 8e 00 "MQTT" 05 02 0000 00 "a"`, nil, v5},
-		{"an unknown Authentication Method [MQTT-4.12.0-1]", `10 15 "MQTT" 05 02 0000 07 15 0004 53 43 52 41 "a"`, &packet.Connack{Code: 0x8C}, v5},
+		{"an unknown Authentication Method [MQTT-4.12.0-1] [MQTT-4.12.0-4]", `10 15 "MQTT" 05 02 0000 07 15 0004 53 43 52 41 "a"`, &packet.Connack{Code: 0x8C}, v5},
 	} {
 		mqtest.Run(t, c.name, mqtest.V5, broker.Config{}, func(scene *mqtest.Scene) {
 			p := scene.DialVersion(c.v)
@@ -123,7 +123,7 @@ func TestRefuseConnect(t *testing.T) {
 		}
 		p.ExpectClosed()
 	})
-	mqtest.Run(t, "the reason fits into the Client's Maximum Packet Size [MQTT-3.2.2-19] [MQTT-3.1.2-24]", mqtest.V5, broker.Config{}, func(scene *mqtest.Scene) {
+	mqtest.Run(t, "the reason fits into the Client's Maximum Packet Size [MQTT-3.2.2-19] [MQTT-3.2.2-20] [MQTT-3.1.2-24]", mqtest.V5, broker.Config{}, func(scene *mqtest.Scene) {
 		method := func(c *packet.Connect) {
 			c.Properties = append(c.Properties, text(colibri.AuthenticationMethod, "x")...)
 		}
@@ -136,7 +136,7 @@ func TestRefuseConnect(t *testing.T) {
 		p = scene.Dial()
 		p.Send(p.NewConnect("client", method, property(colibri.MaximumPacketSize, 20)))
 		got = p.Received()
-		if len(got) != 1 || got[0].(*packet.Connack).Properties.Has(colibri.ReasonString) {
+		if len(got) != 1 || len(p.Encode(got...)) > 20 {
 			scene.Fatalf("got %v, want a CONNACK of 20 bytes at most", got)
 		}
 	})
@@ -162,15 +162,18 @@ func TestAuthenticator(t *testing.T) {
 		"wrong":    colibri.BadUserNameOrPassword,
 		"banned":   &colibri.Error{Op: "CONNECT", Code: colibri.Banned, Err: errors.New("not you")},
 		"busy":     colibri.ServerBusy,
+		"nameless": colibri.ClientIdentifierNotValid,
+		"large":    colibri.PacketTooLarge, // no code of 3.1.1
 		"plain":    errors.New("the directory said no"),
 		"expelled": colibri.ServerShuttingDown, // no code of a CONNACK
 	}}
 	mqtest.Run(t, "refusals [MQTT-3.1.4-2] [MQTT-3.2.2-7] [MQTT-3.2.2-8] [MQTT-4.13.2-1] [MQTT311-3.2.2-5]", mqtest.All, config, func(scene *mqtest.Scene) {
 		for name, want := range map[string][2]colibri.ReasonCode{ // 3.1.1, 5.0
-			"wrong":  {4, 0x86},
-			"banned": {5, 0x8A},
-			"busy":   {3, 0x89},
-			"plain":  {5, 0x87},
+			"wrong":    {4, 0x86},
+			"banned":   {5, 0x8A},
+			"busy":     {3, 0x89},
+			"plain":    {5, 0x87},
+			"nameless": {2, 0x85}, // [MQTT-3.1.3-8] [MQTT311-3.1.3-9]
 		} {
 			p := scene.Dial()
 			p.Send(p.NewConnect("client", user(name, "")))
@@ -181,6 +184,11 @@ func TestAuthenticator(t *testing.T) {
 			p.ExpectClosed(&packet.Connack{Code: code})
 		}
 		scene.Connect("client", user("good", "")).Ping()
+	})
+	mqtest.Run(t, "where no Return Code fits [MQTT311-3.2.2-6]", mqtest.Old, config, func(scene *mqtest.Scene) {
+		p := scene.Dial()
+		p.Send(p.NewConnect("client", user("large", "")))
+		p.ExpectClosed()
 	})
 	mqtest.Run(t, "a code that CONNACK does not have [MQTT-3.2.2-8]", mqtest.All, config, func(scene *mqtest.Scene) {
 		p := scene.Dial()
@@ -393,6 +401,7 @@ func TestRefusePackets(t *testing.T) {
 		{"DISCONNECT flags [MQTT311-3.14.1-1]", `e1 00`, v311, 0},
 		{"DISCONNECT code [MQTT-3.14.2-1]", `e0 01 01`, v5, 0x82},
 		{"AUTH without a method in CONNECT [MQTT-4.12.0-7]", `f0 08 18 06 15 "SCR"`, v5, 0x82},
+		{"re-authentication without a method in CONNECT [MQTT-4.12.1-2]", `f0 08 19 06 15 "SCR"`, v5, 0x82},
 		{"AUTH flags [MQTT-3.15.1-1]", `f1 00`, v5, 0x81},
 		{"AUTH code [MQTT-3.15.2-1]", `f0 08 01 06 15 "SCR"`, v5, 0x82},
 		{"AUTH in 3.1.1", `f0 00`, v311, 0},
@@ -446,7 +455,7 @@ func TestRefusePackets(t *testing.T) {
 		}
 		p.ExpectClosed()
 	})
-	mqtest.Run(t, "the Reason String stays within Maximum Packet Size [MQTT-3.14.2-3] [MQTT-3.1.2-24]", mqtest.V5, broker.Config{}, func(scene *mqtest.Scene) {
+	mqtest.Run(t, "the Reason String stays within Maximum Packet Size [MQTT-3.14.2-3] [MQTT-3.14.2-4] [MQTT-3.1.2-24]", mqtest.V5, broker.Config{}, func(scene *mqtest.Scene) {
 		p := scene.Connect("client")
 		p.SendHex("c1 00")
 		if got := p.Received(); len(got) != 1 || !got[0].(*packet.Disconnect).Properties.Has(colibri.ReasonString) {
@@ -454,8 +463,8 @@ func TestRefusePackets(t *testing.T) {
 		}
 		p = scene.Connect("client", property(colibri.MaximumPacketSize, 20))
 		p.SendHex("c1 00")
-		if got := p.Received(); len(got) != 1 || got[0].(*packet.Disconnect).Properties.Has(colibri.ReasonString) {
-			scene.Errorf("got %v, want a DISCONNECT without a Reason String", got)
+		if got := p.Received(); len(got) != 1 || got[0].Type() != packet.DISCONNECT || len(p.Encode(got...)) > 20 {
+			scene.Errorf("got %v, want a DISCONNECT of 20 bytes at most", got)
 		}
 	})
 	mqtest.Run(t, "a message to publish with a bad topic", mqtest.V5, broker.Config{}, func(scene *mqtest.Scene) {

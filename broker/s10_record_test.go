@@ -168,7 +168,7 @@ func TestRecord(t *testing.T) {
 		plain.Expect(qos1(0, "a", "1"), qos0("a", "2"), qos1(0, "a", "3"))
 		watcher.Expect(qos1(0, "a", "1"), qos0("a", "2"), qos1(0, "a", "3"))
 	})
-	run("a failed append: the connection is closed without an acknowledgement", func(scene *mqtest.Scene, log *heldLog, watcher, p, plain *mqtest.Peer) {
+	run("a failed append: the connection is closed without an acknowledgement [MQTT311-4.8.0-2]", func(scene *mqtest.Scene, log *heldLog, watcher, p, plain *mqtest.Peer) {
 		p.Send(qos1(1, "a", "x"))
 		log.release(errors.New("disk full"))
 		p.ExpectEnded(colibri.UnspecifiedError)
