@@ -251,6 +251,28 @@ func TestSilentReader(t *testing.T) {
 			scene.Errorf("got %d messages, want 40", all)
 		}
 	})
+	wide := config
+	wide.Limits.Inflight, wide.Limits.QueueMessages = 1000, 1000
+	mqtest.Run(t, "QoS 1 keeps its order while it catches up [MQTT-4.6.0-5] [MQTT311-4.6.0-6]", mqtest.All, wide, func(scene *mqtest.Scene) {
+		silent := connect(scene, 1)
+		publisher := scene.Connect("publisher")
+		const messages = 900
+		for i := range uint16(messages) {
+			if i == messages/2 {
+				silent.Resume() // the rest comes while it reads
+			}
+			publisher.Write(publisher.Encode(qos1(i+1, "a", payload+fmt.Sprint(i))))
+		}
+		got := silent.Received()
+		if len(got) != messages {
+			scene.Fatalf("got %d messages, want %d", len(got), messages)
+		}
+		for i, one := range got {
+			if m := one.(*packet.Publish); string(m.Payload) != payload+fmt.Sprint(i) {
+				scene.Fatalf("message %d: got %s", i, m.Payload[len(payload):])
+			}
+		}
+	})
 	mqtest.Run(t, "its own requests wait when it takes no answers", mqtest.All, config, func(scene *mqtest.Scene) {
 		silent := connect(scene, 0)
 		const pings = 80_000
