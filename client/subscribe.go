@@ -219,19 +219,6 @@ func (c *Client) Unsubscribe(ctx context.Context, properties colibri.Properties,
 	defer c.mu.Unlock()
 	r := &request{unsubscribe: &packet.Unsubscribe{Filters: slices.Clone(filters), Properties: properties.Clone()}}
 	err := c.await(ctx, r)
-	if !r.answered {
-		return nil, err
-	}
-	refused := func(filter string) bool {
-		i := slices.Index(filters, filter)
-		return i < 0 || i < len(r.codes) && r.codes[i].Failed()
-	}
-	for _, s := range slices.Clone(c.subscriptions) {
-		s.filters = slices.DeleteFunc(s.filters, func(f colibri.Subscription) bool { return !refused(f.Filter) })
-		if len(s.filters) == 0 {
-			c.drop(s, ErrUnsubscribed)
-		}
-	}
 	return r.codes, err
 }
 
@@ -257,11 +244,11 @@ func (c *Client) drop(s *Subscription, err error) {
 // request is a SUBSCRIBE or UNSUBSCRIBE without an answer. The lock of the Client
 // guards it.
 type request struct {
-	subscription *Subscription       // of a SUBSCRIBE
-	unsubscribe  *packet.Unsubscribe // of an UNSUBSCRIBE
-	id           uint16              // 0 while it was not sent
+	subscription *Subscription          // of a SUBSCRIBE
+	unsubscribe  *packet.Unsubscribe    // of an UNSUBSCRIBE
+	id           uint16                 // 0 while it was not sent
+	sent         []colibri.Subscription // what the SUBSCRIBE asks for; the Subscription may lose filters meanwhile
 	done         bool
-	answered     bool
 	codes        []colibri.ReasonCode
 	err          error
 }
@@ -308,22 +295,35 @@ func (c *Client) issue(r *request) {
 	}
 	r.id = id
 	var p packet.Packet
+	var err error
 	if s := r.subscription; s != nil {
-		p = &packet.Subscribe{PacketID: id, Subscriptions: s.filters, Properties: s.properties}
+		r.sent = slices.Clone(s.filters)
+		p = &packet.Subscribe{PacketID: id, Subscriptions: r.sent, Properties: s.properties}
+		for i := range r.sent { // this Server may take less than the last one
+			if err == nil {
+				err = c.limits.subscription(&r.sent[i])
+			}
+		}
 	} else {
 		r.unsubscribe.PacketID = id
 		p = r.unsubscribe
 	}
-	if err := c.send(c.conn, p); err != nil {
+	if err == nil {
+		err = c.send(c.conn, p)
+	}
+	if err != nil {
 		c.sender.Unreserve(id)
 		c.fail(r, err)
 	}
 }
 
-// fail ends r without an answer. It needs the lock.
+// fail ends r without an answer, and a Subscription with it. It needs the lock.
 func (c *Client) fail(r *request, err error) {
 	c.requests = slices.DeleteFunc(c.requests, func(other *request) bool { return other == r })
 	r.complete(nil, err)
+	if r.subscription != nil {
+		c.drop(r.subscription, err)
+	}
 }
 
 // answered takes SUBACK and UNSUBACK. It needs the lock.
@@ -341,9 +341,8 @@ func (c *Client) answered(id uint16, p packet.Packet) error {
 	defer c.changed.broadcast()
 	switch p := p.(type) {
 	case *packet.Suback:
-		if s := r.subscription; s != nil && len(p.Codes) == len(s.filters) {
-			r.answered = true
-			s.answered(p)
+		if s := r.subscription; s != nil && len(p.Codes) == len(r.sent) {
+			s.answered(p, r.sent)
 			refusal := codesRefusal(packet.SUBACK, s.granted, s.suback)
 			r.complete(s.granted, refusal)
 			if len(s.filters) == 0 {
@@ -353,8 +352,8 @@ func (c *Client) answered(id uint16, p packet.Packet) error {
 		}
 	case *packet.Unsuback:
 		if u := r.unsubscribe; u != nil && (c.o.Version != colibri.V5 || len(p.Codes) == len(u.Filters)) {
-			r.answered = true
 			codes := slices.Clone(p.Codes)
+			c.unsubscribed(u.Filters, codes, c.requests[at:])
 			r.complete(codes, codesRefusal(packet.UNSUBACK, codes, p.Properties.Clone()))
 			return nil
 		}
@@ -364,23 +363,44 @@ func (c *Client) answered(id uint16, p packet.Packet) error {
 	return err
 }
 
-// answered takes the codes of a SUBACK; filters that were refused are dropped.
-func (s *Subscription) answered(p *packet.Suback) {
+// answered takes the codes of a SUBACK for the filters sent; those that were refused
+// are dropped.
+func (s *Subscription) answered(p *packet.Suback, sent []colibri.Subscription) {
 	s.suback = p.Properties.Clone()
 	s.granted = slices.Clone(p.Codes)
-	at := -1
-	s.filters = slices.DeleteFunc(s.filters, func(colibri.Subscription) bool {
-		at++
-		return p.Codes[at].Failed()
+	s.filters = slices.DeleteFunc(s.filters, func(f colibri.Subscription) bool {
+		at := slices.Index(sent, f)
+		return at >= 0 && p.Codes[at].Failed()
 	})
 }
 
-// resubscribe asks again for what a lost Session had. It needs the lock.
+// unsubscribed takes from the Subscriptions the filters that the Server has, with
+// codes, let go of. Those that have asked for a filter since keep it: their SUBSCRIBE is
+// among later, which are the requests sent after the UNSUBSCRIBE. It needs the lock.
+func (c *Client) unsubscribed(filters []string, codes []colibri.ReasonCode, later []*request) {
+	for _, s := range slices.Clone(c.subscriptions) {
+		if slices.ContainsFunc(later, func(r *request) bool { return r.subscription == s }) {
+			continue
+		}
+		s.filters = slices.DeleteFunc(s.filters, func(f colibri.Subscription) bool {
+			at := slices.Index(filters, f.Filter)
+			return at >= 0 && (at >= len(codes) || !codes[at].Failed())
+		})
+		if len(s.filters) == 0 {
+			c.drop(s, ErrUnsubscribed)
+		}
+	}
+}
+
+// resubscribe asks again for what a lost Session had, before anything that was asked
+// for later: an UNSUBSCRIBE without an answer is not to be overtaken. It needs the lock.
 func (c *Client) resubscribe() {
+	var lost []*request
 	for _, s := range c.subscriptions {
 		pending := slices.ContainsFunc(c.requests, func(r *request) bool { return r.subscription == s })
 		if !pending {
-			c.requests = append(c.requests, &request{subscription: s})
+			lost = append(lost, &request{subscription: s})
 		}
 	}
+	c.requests = append(lost, c.requests...)
 }
