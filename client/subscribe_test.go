@@ -89,10 +89,11 @@ func TestSubackAfterUnsuback(t *testing.T) {
 		first := expect[*packet.Subscribe](p)
 		unsubscribe := start(func() ([]colibri.ReasonCode, error) { return c.Unsubscribe(t.Context(), nil, "a") })
 		second := expect[*packet.Unsubscribe](p)
-		p.send(p.unsuback(second.PacketID, 1), &packet.Suback{PacketID: first.PacketID, Codes: []colibri.ReasonCode{0, 1}})
+		p.send(p.unsuback(second.PacketID, 1))
 		if _, err := unsubscribe(); err != nil {
 			t.Errorf("Unsubscribe: %v", err)
 		}
+		p.send(&packet.Suback{PacketID: first.PacketID, Codes: []colibri.ReasonCode{0, 1}})
 		sub, err := subscribe()
 		if err != nil {
 			t.Fatalf("Subscribe: %v", err)
