@@ -1,7 +1,6 @@
 package tidy
 
 import (
-	"errors"
 	"go/ast"
 	"io/fs"
 	"path"
@@ -39,9 +38,6 @@ var fileEndings = []string{"go", "md", "txt", "conf", "json", "yaml", "service",
 // that do not exist. Names of other packages, such as `net.Conn`, are left alone.
 func (c *checker) checkArchitecture() {
 	text, err := fs.ReadFile(c.fsys, architectureFile)
-	if errors.Is(err, fs.ErrNotExist) {
-		return
-	}
 	if err != nil {
 		c.report(architectureFile, 0, "cannot be read: %v", err)
 		return

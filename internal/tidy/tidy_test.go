@@ -30,6 +30,7 @@ test    internal/peer    -     *
 module  test/interop     outside programs
 share   golang.org/x/sys/unix   system calls
 `,
+	"ARCHITECTURE.md":             "# Architecture\n",
 	"house.go":                    "// Package house is the root.\npackage house\n",
 	"topic/topic.go":              "// Package topic is pure.\npackage topic\n\nimport _ \"example.org/house\"\n",
 	"broker/broker.go":            "// Package broker serves.\npackage broker\n\nimport (\n\t\"time\"\n\n\t_ \"example.org/house/topic\"\n\t_ \"github.com/some/thing/part\"\n)\n\nfunc now() time.Time { return time.Now() }\n",
@@ -74,6 +75,9 @@ func TestRules(t *testing.T) {
 		{"import of a package without a line",
 			map[string]string{"broker/conn.go": "package broker\n\nimport _ \"example.org/house/attic\"\n"},
 			"broker/conn.go:3: imports attic, which has no line in internal/tidy/layers.txt"},
+		{"a house without a map",
+			map[string]string{"ARCHITECTURE.md": ""},
+			"ARCHITECTURE.md: cannot be read: open ARCHITECTURE.md: file does not exist"},
 		{"import that goes up",
 			map[string]string{"topic/tree.go": "package topic\n\nimport _ \"example.org/house/broker\"\n"},
 			"topic/tree.go:3: topic may not import broker: internal/tidy/layers.txt does not say so"},
