@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"time"
 
@@ -43,6 +44,7 @@ type conn struct {
 	lastReceived time.Time
 	pinged       time.Time // of the first PINGREQ without an answer; zero if there is none
 	paused       bool      // the program does not take its messages: nothing is read
+	broken       error     // of the Write that has failed: nothing more is written
 }
 
 // connect dials, sends CONNECT and waits for the CONNACK. Then the Client has its
@@ -167,6 +169,12 @@ func (c *Client) serve(cn *conn) error {
 		}
 		c.mu.Unlock()
 	}
+	var refusal *Refusal
+	c.mu.Lock()
+	if cn.broken != nil && farewell(err) == nil && !errors.As(err, &refusal) {
+		err = cn.broken
+	}
+	c.mu.Unlock()
 	cn.end(err)
 	<-cn.written
 	return cn.err
@@ -265,6 +273,9 @@ func (c *Client) pause(cn *conn) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for c.full(1) && !cn.final && (c.full(2) || c.sender.Len() == 0 && len(c.requests) == 0) {
+		if cn.broken != nil {
+			return cn.broken
+		}
 		cn.paused = true
 		changed := c.changed.wait()
 		c.mu.Unlock()
@@ -360,7 +371,7 @@ func (c *Client) write(cn *conn) {
 		}
 		if len(b) > 0 {
 			if _, err := cn.nc.Write(b); err != nil {
-				cn.end(fmt.Errorf("write: %w", err))
+				c.writeFailed(cn, fmt.Errorf("write: %w", err))
 				return
 			}
 			if cap(b) <= keepOutBytes {
@@ -386,6 +397,21 @@ func (c *Client) write(cn *conn) {
 			return
 		}
 	}
+}
+
+// writeFailed ends a connection on which nothing can be written any more. A Server that
+// has closed it may have said why: what has come is still read, unless
+// the program keeps the reader waiting.
+func (c *Client) writeFailed(cn *conn, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if cn.final || errors.Is(err, os.ErrDeadlineExceeded) { // the Server is there, and takes nothing
+		cn.end(err)
+		return
+	}
+	cn.broken = err
+	cn.nc.SetReadDeadline(time.Now().Add(drainTimeout)) //nolint:errcheck // then Read fails, which ends it too
+	c.changed.broadcast()
 }
 
 // closeWrite ends our direction and gives the Server a moment to end the other one: a
