@@ -19,6 +19,7 @@ type Result struct {
 // Publication is a message on its way to the Server.
 type Publication struct {
 	m      *colibri.Message
+	conn   *conn // on which the PUBREL was sent first
 	done   chan struct{}
 	result Result // with err: set before done is closed
 	err    error
@@ -52,7 +53,7 @@ var fulfilled = func() chan struct{} {
 
 // complete needs the lock of the Client.
 func (p *Publication) complete(r Result, err error) {
-	p.result, p.err, p.m = r, err, nil
+	p.result, p.err, p.m, p.conn = r, err, nil, nil
 	close(p.done)
 }
 
@@ -183,7 +184,10 @@ func (c *Client) acknowledged(cn *conn, p packet.Packet) error {
 		result = Result{p.PacketID, p.Code, p.Properties}
 		publication, release, err = c.sender.Pubrec(p.PacketID, p.Code.Failed())
 		if release {
-			publication.m = nil                                     // never sent again [MQTT-4.3.3-6]
+			publication.m = nil // never sent again [MQTT-4.3.3-6]
+			if publication.conn == nil {
+				publication.conn = cn
+			}
 			return c.send(cn, &packet.Pubrel{PacketID: p.PacketID}) // [MQTT-4.3.3-4] [MQTT-4.6.0-4]
 		}
 		if err == colibri.PacketIdentifierNotFound && !p.Code.Failed() {
@@ -196,6 +200,11 @@ func (c *Client) acknowledged(cn *conn, p packet.Packet) error {
 	case *packet.Pubcomp:
 		result = Result{p.PacketID, p.Code, p.Properties}
 		publication, err = c.sender.Pubcomp(p.PacketID)
+		// A Server that does not know a PUBREL sent again has had it before, on the
+		// connection that was lost with its PUBCOMP (5.0 section 3.7.2.1).
+		if err == nil && p.Code == colibri.PacketIdentifierNotFound && publication.conn != cn {
+			result.Code = colibri.Success
+		}
 	}
 	if err == colibri.PacketIdentifierNotFound {
 		return nil

@@ -83,6 +83,36 @@ func TestResume(t *testing.T) {
 	}
 }
 
+// TestResumePubrel: a PUBREL that the Server has had on the connection before is answered
+// with Packet Identifier not found, and the message is delivered all the same. Without
+// another connection that answer is an error.
+func TestResumePubrel(t *testing.T) {
+	for _, lost := range []bool{true, false} {
+		t.Run(fmt.Sprintf("lost %v", lost), func(t *testing.T) {
+			bubble(t, colibri.V5, func(t *testing.T, s *server) {
+				c, p := s.dial(keep(s.v, Options{}), accepted())
+				publish := start(func() (Result, error) { return c.Publish(t.Context(), message(2, "a", "")) })
+				id := expect[*packet.Publish](p).PacketID
+				p.send(&packet.Pubrec{PacketID: id})
+				expect[*packet.Pubrel](p)
+				if lost {
+					p.nc.Close()
+					p, _ = s.again(present())
+					expect[*packet.Pubrel](p)
+				}
+				p.send(&packet.Pubcomp{PacketID: id, Code: colibri.PacketIdentifierNotFound})
+				switch result, err := publish(); {
+				case lost && (err != nil || result.Code != colibri.Success):
+					t.Errorf("Publish: got %+v, %v, want success", result, err)
+				case !lost && !errors.Is(err, colibri.PacketIdentifierNotFound):
+					t.Errorf("Publish: got %+v, %v, want %v", result, err, colibri.PacketIdentifierNotFound)
+				}
+				p.disconnect(c)
+			})
+		})
+	}
+}
+
 // TestResume31: a resent PUBREL has the DUP flag in 3.1, and as a CONNACK does not
 // say whether there is a Session, the Subscriptions are made again.
 func TestResume31(t *testing.T) {
