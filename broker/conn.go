@@ -70,13 +70,23 @@ func (c *conn) stop(err error) {
 // close closes the Network Connection once its outbox is empty.
 func (c *conn) close() {
 	if c.out.finish() {
-		c.nc.Close()
+		c.hangUp()
 		return
 	}
 	c.nc.SetWriteDeadline(time.Now().Add(closeTime))
 	w := writers.Get().(*writer)
 	c.flush(w)
 	writers.Put(w)
+}
+
+// hangUp closes the Network Connection without blocking. Where there is a descriptor,
+// Close waits for its reader, who may be the caller or wait for the caller in turn.
+func (c *conn) hangUp() {
+	if c.raw == nil {
+		c.nc.Close()
+		return
+	}
+	go c.nc.Close()
 }
 
 func (c *conn) appendDisconnect(b []byte, err error) []byte {
@@ -97,7 +107,7 @@ func (c *conn) appendDisconnect(b []byte, err error) []byte {
 func (c *conn) writeFailed(err error) {
 	c.ending.CompareAndSwap(nil, &ending{colibri.UnspecifiedError, err})
 	c.out.shut()
-	c.nc.Close()
+	c.hangUp()
 }
 
 // end is the last thing that the reader does: it tells the client why, leaves the

@@ -239,7 +239,7 @@ func (c *conn) flush(w *writer) {
 		var pump, closeNow bool
 		buf, pump, closeNow = c.out.next()
 		if closeNow {
-			c.nc.Close()
+			c.hangUp()
 		}
 		if pump {
 			c.pump()
@@ -268,7 +268,7 @@ func (c *conn) drain(buf *buffer, n int) {
 		var pump, closeNow bool
 		buf, pump, closeNow = c.out.next()
 		if closeNow {
-			c.nc.Close()
+			c.hangUp()
 		}
 		if pump {
 			c.pump()
