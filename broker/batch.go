@@ -219,7 +219,7 @@ func (b *batch) reply(c *conn, out *session.Output) (discarded bool) {
 // record, and after the record step otherwise. It returns false for a PUBLISH that was
 // dropped. The caller holds the lock of c's Session, or r is a QoS 0 PUBLISH.
 func (b *batch) send(c *conn, r *session.Reply) bool {
-	if len(b.entries) == 0 && (b.conn == nil || b.conn.recording.Load() == 0) && !follows(c, r) {
+	if len(b.entries) == 0 && len(b.held) == 0 && (b.conn == nil || b.conn.recording.Load() == 0) && !follows(c, r) {
 		if c.write(b, r) {
 			return true
 		}
