@@ -315,7 +315,7 @@ func TestSilentReader(t *testing.T) {
 
 // TestUndisturbed shows that what one connection does wrong costs nobody else a message.
 func TestUndisturbed(t *testing.T) {
-	const subscribers, publishers, messages, attackers = 1000, 10, 10, 200
+	const subscribers, publishers, messages, attackers = 1000, 5, 10, 200
 	mqtest.Run(t, "1,000 Clients beside 200 that send rubbish", mqtest.V5, broker.Config{}, func(scene *mqtest.Scene) {
 		var peers, bad []*mqtest.Peer
 		for i := range subscribers {

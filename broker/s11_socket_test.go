@@ -120,7 +120,7 @@ func TestSockets(t *testing.T) {
 // socketMessages sends from several publishers to several subscribers, small messages and
 // ones that no socket takes at once, at each QoS.
 func socketMessages(t *testing.T, url string) {
-	const publishers, subscribers, messages = 4, 8, 60
+	const publishers, subscribers, messages = 4, 6, 40
 	var all sync.WaitGroup
 	for i := range subscribers {
 		s := openSocket(t, url, fmt.Sprint("subscriber", i))
