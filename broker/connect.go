@@ -159,8 +159,6 @@ func (b *Broker) admit(ctx context.Context, nc net.Conn, p *packet.Connect) (*Co
 		return nil, refusal(colibri.BadAuthenticationMethod, "MQTT-4.12.0-1", "this Server knows no Authentication Method")
 	case p.Version < colibri.V5 && b.limits.KeepAlive > 0 && (p.KeepAlive == 0 || p.KeepAlive > b.limits.KeepAlive):
 		return nil, refusal(colibri.ClientIdentifierNotValid, "", fmt.Sprintf("Keep Alive must be 1 to %d seconds", b.limits.KeepAlive))
-	case p.Will != nil && b.willDenied(p):
-		return nil, refusal(colibri.NotAuthorized, "", "the Will Topic is not allowed")
 	}
 	r := &ConnectRequest{Version: p.Version, ClientID: p.ClientID, HasUserName: p.HasUserName, UserName: p.UserName,
 		HasPassword: p.HasPassword, Password: p.Password, RemoteAddr: nc.RemoteAddr(), LocalAddr: nc.LocalAddr(),
@@ -172,18 +170,18 @@ func (b *Broker) admit(ctx context.Context, nc net.Conn, p *packet.Connect) (*Co
 	if r.ClientID == "" {
 		r.ClientID = newClientID()
 	}
-	if b.authenticator == nil {
-		return r, nil
+	if b.authenticator != nil {
+		if err := b.authenticator.Authenticate(ctx, r); err != nil { // [MQTT-3.1.4-2]
+			return nil, err
+		}
 	}
-	return r, b.authenticator.Authenticate(ctx, r) // [MQTT-3.1.4-2]
-}
-
-func (b *Broker) willDenied(p *packet.Connect) bool {
-	if a := b.authorizer; a != nil {
-		client := ClientInfo{ClientID: p.ClientID, UserName: p.UserName}
-		return a.Publish(client, p.Will.Topic, p.Will.QoS, p.Will.Retain).Failed()
+	if a := b.authorizer; a != nil && p.Will != nil {
+		client := ClientInfo{ClientID: r.ClientID, UserName: p.UserName}
+		if a.Publish(client, p.Will.Topic, p.Will.QoS, p.Will.Retain).Failed() {
+			return nil, refusal(colibri.NotAuthorized, "", "the Will Topic is not allowed")
+		}
 	}
-	return false
+	return r, nil
 }
 
 // newClientID returns a Client Identifier that no other Session has [MQTT-3.2.2-16].

@@ -38,12 +38,21 @@ func (c *conn) mayPublish(m *colibri.Message) colibri.ReasonCode {
 		return colibri.TopicNameInvalid
 	}
 	if a := c.broker.authorizer; a != nil {
-		return a.Publish(c.client, m.Topic, m.QoS, m.Retain)
+		return sendable(packet.PUBACK, a.Publish(c.client, m.Topic, m.QoS, m.Retain))
 	}
 	if strings.HasPrefix(m.Topic, "$SYS/") || m.Topic == "$SYS" {
 		return colibri.NotAuthorized
 	}
 	return colibri.Success
+}
+
+// sendable returns the code of an Authorizer, or one that says less when the packet that
+// answers does not have it.
+func sendable(t packet.Type, code colibri.ReasonCode) colibri.ReasonCode {
+	if code.Failed() && !packet.ReasonCodeAllowed(t, code) {
+		return colibri.UnspecifiedError
+	}
+	return code
 }
 
 // publish takes ownership of m: it retains it if m asks for that and hands it to every
@@ -141,24 +150,36 @@ func (c *conn) subscribe(b *batch) error {
 			retained = append(retained, granted)
 		}
 	}
-	s := c.session
-	s.mu.Lock()
-	if s.conn.Load() != c {
-		s.mu.Unlock()
-		return errTakenOver
+	if err := c.subscribed(b, codes); err != nil {
+		return err
 	}
-	s.state.Subscribed(r.PacketID, codes, &b.out)
-	b.reply(c, &b.out)
-	s.mu.Unlock()
-
 	for _, sub := range retained {
-		messages := c.broker.retainedFor(sub.Filter, b.now)
-		s.mu.Lock()
-		s.state.AddRetained(sub, messages, c.broker.retained.Get)
-		s.pump(b, &b.out)
-		s.mu.Unlock()
+		c.addRetained(b, sub)
 	}
 	return nil
+}
+
+// subscribed answers the SUBSCRIBE.
+func (c *conn) subscribed(b *batch, codes []colibri.ReasonCode) error {
+	s := c.session
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conn.Load() != c {
+		return errTakenOver
+	}
+	s.state.Subscribed(b.out.Request.PacketID, codes, &b.out)
+	b.reply(c, &b.out)
+	return nil
+}
+
+// addRetained lets c's Session have what is retained for a new Subscription.
+func (c *conn) addRetained(b *batch, sub colibri.Subscription) {
+	messages := c.broker.retainedFor(sub.Filter, b.now)
+	s := c.session
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.state.AddRetained(sub, messages, c.broker.retained.Get)
+	s.pump(b, &b.out)
 }
 
 // grant authorizes one Subscription and enters it in the Session and the router.
@@ -171,7 +192,7 @@ func (c *conn) grant(b *batch, sub colibri.Subscription) (granted colibri.Subscr
 	if a := c.broker.authorizer; a != nil {
 		if code = a.Subscribe(c.client, sub); code.Failed() {
 			granted.Filter = strings.Clone(sub.Filter)
-			return granted, false, code
+			return granted, false, sendable(packet.SUBACK, code)
 		}
 		granted.QoS = min(sub.QoS, colibri.QoS(code))
 	}

@@ -259,8 +259,11 @@ func (a authenticate) Authenticate(_ context.Context, r *broker.ConnectRequest) 
 type rules struct{}
 
 func (rules) Publish(_ broker.ClientInfo, topic string, _ colibri.QoS, _ bool) colibri.ReasonCode {
-	if strings.HasPrefix(topic, "no") {
+	switch {
+	case strings.HasPrefix(topic, "no"):
 		return colibri.NotAuthorized
+	case strings.HasPrefix(topic, "odd"):
+		return colibri.ServerMoved // no code of an acknowledgement
 	}
 	return colibri.Success
 }
@@ -269,6 +272,8 @@ func (rules) Subscribe(_ broker.ClientInfo, s colibri.Subscription) colibri.Reas
 	switch {
 	case strings.HasPrefix(s.Filter, "no"):
 		return colibri.NotAuthorized
+	case strings.HasPrefix(s.Filter, "odd"):
+		return colibri.ServerMoved // no code of a SUBACK
 	case strings.HasPrefix(s.Filter, "low"):
 		return colibri.GrantedQoS0
 	}
@@ -309,6 +314,11 @@ func TestAuthorizer(t *testing.T) {
 		other.Send(qos1(1, "low/x", "low"), qos1(2, "b", "b"))
 		other.Expect(puback(1, 0), puback(2, 0))
 		p.Expect(qos0("low/x", "low"), qos1(0, "b", "b"))
+	})
+	mqtest.Run(t, "codes that the answer does not have [MQTT-3.4.2-1] [MQTT-3.9.3-2]", mqtest.V5, config, func(scene *mqtest.Scene) {
+		p := scene.Connect("client")
+		p.Send(subscribe(1, to("odd", 2)), qos1(2, "odd", "x"), qos2(3, "odd", "x"))
+		p.Expect(suback(1, colibri.UnspecifiedError), puback(2, colibri.UnspecifiedError), pubrec(3, colibri.UnspecifiedError))
 	})
 	mqtest.Run(t, "a Will that is not allowed [MQTT-3.1.4-2]", mqtest.All, config, func(scene *mqtest.Scene) {
 		p := scene.Dial()
