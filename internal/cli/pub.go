@@ -47,7 +47,10 @@ func (env *invocation) payload(o *options) ([]byte, int) {
 	case sourceArgument:
 		return []byte(o.message), exitOK
 	case sourceFile:
-		file, err := os.Open(o.message)
+		file, err := until(env.ctx, func() (*os.File, error) { return os.Open(o.message) }) // a FIFO waits for its writer
+		if env.ctx.Err() != nil {
+			return nil, exitInterrupted
+		}
 		if err != nil {
 			env.complain(o, "Error: Unable to open file \"%s\".", o.message)
 			env.complain(o, "Error loading input file \"%s\".", o.message)
@@ -62,7 +65,10 @@ func (env *invocation) payload(o *options) ([]byte, int) {
 }
 
 func (env *invocation) readPayload(o *options, r io.Reader, failure string) ([]byte, int) {
-	payload, err := io.ReadAll(io.LimitReader(r, maxPayloadBytes+1))
+	payload, err := until(env.ctx, func() ([]byte, error) { return io.ReadAll(io.LimitReader(r, maxPayloadBytes+1)) })
+	if env.ctx.Err() != nil {
+		return nil, exitInterrupted
+	}
 	switch {
 	case err != nil:
 	case len(payload) == 0 && o.source == sourceStdin: // more likely a slip than a wish: -n is for that
@@ -76,6 +82,27 @@ func (env *invocation) readPayload(o *options, r io.Reader, failure string) ([]b
 		return nil, exitUsage
 	}
 	return payload, exitOK
+}
+
+// until returns what f does, or the error of ctx when it is done before: a terminal or a
+// pipe may keep f waiting for ever.
+func until[T any](ctx context.Context, f func() (T, error)) (T, error) {
+	type result struct {
+		v   T
+		err error
+	}
+	results := make(chan result, 1)
+	go func() {
+		v, err := f()
+		results <- result{v, err}
+	}()
+	select {
+	case r := <-results:
+		return r.v, r.err
+	case <-ctx.Done():
+		var none T
+		return none, ctx.Err()
+	}
 }
 
 // publisher sends the messages of one run of pub.
