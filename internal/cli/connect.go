@@ -88,6 +88,9 @@ func (env *invocation) connect(o *options, out *output, tune func(*client.Option
 	if hint := o.dialHint(err); hint != "" && !env.mosquitto {
 		env.complain(o, hint)
 	}
+	if broken := new(colibri.Error); errors.As(err, &broken) && !env.mosquitto {
+		env.complain(o, "Perhaps it is no MQTT broker: look whether this port is for TLS, WebSocket or another protocol.")
+	}
 	if exit == exitLost {
 		env.complain(o, "The server ended it without an answer to CONNECT: look at its log, or whether this port is for TLS, WebSocket or another protocol.")
 	}

@@ -21,7 +21,8 @@ func TestConnectToOtherServers(t *testing.T) {
 		{"closes", "", exitLost, lost},
 		{"is silent", "-", exitTimeout, "Timed out\n"},
 		{"sends half a CONNACK", "\x20\x02\x00", exitLost, lost},
-		{"sends a PINGRESP", "\xd0\x00", exitProtocol, protocol + "PINGRESP: the first packet of a Server is a CONNACK: Protocol Error (0x82) [MQTT-3.2.0-1].\n"},
+		{"sends a PINGRESP", "\xd0\x00", exitProtocol, protocol + "PINGRESP: the first packet of a Server is a CONNACK: Protocol Error (0x82) [MQTT-3.2.0-1].\n" +
+			"Perhaps it is no MQTT broker: look whether this port is for TLS, WebSocket or another protocol.\n"},
 		{"refuses with an unknown code", "\x20\x02\x00\x63", exitProtocol, ""},
 		{"is too old", "\x20\x02\x00\x01", 1, "Connection error: Connection Refused: unacceptable protocol version.\n"},
 		{"does not like the id", "\x20\x02\x00\x02", 2, "Connection error: Connection Refused: identifier rejected.\n"},

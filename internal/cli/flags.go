@@ -163,10 +163,7 @@ func init() {
 			apply: set(func(o *options) { o.latency = true })},
 
 		{names: []string{"-h", "--host"}, in: all, group: groupServer, value: "HOST", missing: "host",
-			help: "name or address of the server (localhost)", apply: func(o *options, value string) error {
-				o.host = value
-				return nil
-			}},
+			help: "name or address of the server (localhost)", apply: setHost},
 		{names: []string{"-p", "--port"}, in: all, group: groupServer, value: "PORT", missing: "port",
 			help: "TCP port of the server (1883)", apply: setPort},
 		{names: []string{"-L", "--url"}, in: all, group: groupServer, value: "URL", missing: "URL",
@@ -351,7 +348,7 @@ func setSource(source messageSource) func(*options, string) error {
 func parseQoS(value, what string) (colibri.QoS, error) {
 	n, err := strconv.Atoi(value)
 	if err != nil || n < 0 || n > 2 {
-		return 0, usagef("Invalid %s given: %s", what, value)
+		return 0, usagef("Invalid %s given: %s; it must be 0, 1 or 2.", what, value)
 	}
 	return colibri.QoS(n), nil
 }
@@ -387,7 +384,7 @@ func setRepeatDelay(o *options, value string) error {
 func setCount(o *options, value string) error {
 	n, err := strconv.Atoi(value)
 	if err != nil || n < 1 {
-		return usagef("Invalid message count \"%s\".", value)
+		return usagef("Invalid message count \"%s\"; it must be a whole number from 1.", value)
 	}
 	o.count = n
 	return nil
@@ -396,7 +393,7 @@ func setCount(o *options, value string) error {
 func setTimeout(o *options, value string) error {
 	seconds, err := strconv.ParseUint(value, 10, 31)
 	if err != nil || seconds < 1 {
-		return usagef("Invalid timeout \"%s\".", value)
+		return usagef("Invalid timeout \"%s\"; it must be whole seconds, from 1.", value)
 	}
 	o.timeout = time.Duration(seconds) * time.Second
 	return nil
@@ -434,10 +431,18 @@ func setFormat(o *options, value string) error {
 	return nil
 }
 
+func setHost(o *options, value string) error {
+	if value == "" { // which the network would take for this machine
+		return usagef("-h argument given but the host is empty.")
+	}
+	o.host = value
+	return nil
+}
+
 func setPort(o *options, value string) error {
 	port, err := strconv.ParseUint(value, 10, 16)
-	if err != nil {
-		return usagef("Invalid port given: %s", value)
+	if err != nil || port == 0 {
+		return usagef("Invalid port given: %s; it must be between 1 and 65535.", value)
 	}
 	o.port = int(port)
 	return nil
@@ -461,7 +466,7 @@ func setVersion(o *options, value string) error {
 	case "5":
 		o.version = colibri.V5
 	default:
-		return usagef("Invalid protocol version argument given.")
+		return usagef("Invalid protocol version argument given: '%s' is none of 31, 311 and 5.", value)
 	}
 	return nil
 }

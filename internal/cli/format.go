@@ -319,7 +319,7 @@ func (f *field) appendFloat(b []byte, payload []byte) []byte {
 	if decimals < 0 {
 		decimals = 6
 	}
-	digits := strconv.FormatFloat(value, 'f', decimals, bits)
+	digits := strings.ToLower(strings.TrimPrefix(strconv.FormatFloat(value, 'f', decimals, bits), "+")) // nan and inf as in C
 	zero := f.zero && !math.IsNaN(value) && !math.IsInf(value, 0)
 	if zero && !f.left && strings.HasPrefix(digits, "-") {
 		b = append(b, '-')

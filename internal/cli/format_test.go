@@ -117,7 +117,9 @@ func TestFormatOfPayload(t *testing.T) {
 		{"%d", string(double), "-42.500000"},
 		{"%08.1d", string(double), "-00042.5"},
 		{"%.0d", string(double), "-42"},
-		{"%5f", string([]byte{0, 0, 0x80, 0x7f}), " +Inf"},
+		{"%5f", string([]byte{0, 0, 0x80, 0x7f}), "  inf"},
+		{"%5f", string([]byte{0, 0, 0x80, 0xff}), " -inf"},
+		{"%f", string([]byte{0, 0, 0xc0, 0x7f}), "nan"},
 		{"%p|%x|%5p|%-5x|%l", "", "||     |     |0"},
 		{"%5t", "x", "fmt/b"},
 	} {
