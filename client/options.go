@@ -65,7 +65,8 @@ type Options struct {
 
 	// Authenticate answers an AUTH packet of an enhanced authentication (5.0 section
 	// 4.12) with the one to send next; an error ends the connection. The packet is valid
-	// during the call. It is called while connecting and, when the Server asks, later.
+	// during the call. It is called while connecting and, when the Server asks, later; the
+	// Client waits for it, so it must return soon and must not call methods of the Client.
 	Authenticate func(*packet.Auth) (*packet.Auth, error)
 
 	// Dial opens the Network Connection; nil stands for TCP and Unix domain sockets by
