@@ -32,6 +32,7 @@ type batch struct {
 	writer  *writer
 	qos0    colibri.Delivery // of the QoS 0 PUBLISH on its way
 
+	wants     bool           // the connection's own Session asks for Retained Messages
 	stored    uint64         // the number under which the message being published is recorded; 0 before
 	entries   []byte         // what has to be recorded before the reply step
 	held      []held         // the reply step, while there is something to record
@@ -167,6 +168,9 @@ func (c *conn) step(b *batch, p packet.Packet) error {
 	if err := c.receive(b, p); err != nil {
 		return err
 	}
+	for b.wants {
+		b.wants = c.session.supply(b)
+	}
 	switch b.out.Request.Kind {
 	case session.Publish:
 		b.received++
@@ -198,6 +202,7 @@ func (c *conn) receive(b *batch, p packet.Packet) error {
 	switch p.Type() {
 	case packet.PUBACK, packet.PUBREC, packet.PUBCOMP: // the window may have opened
 		s.pump(b, &b.out)
+		b.wants = s.state.WantsRetained()
 	}
 	b.reply(c, &b.out)
 	return nil

@@ -160,9 +160,8 @@ func (b *Broker) Shutdown(ctx context.Context) error {
 	b.mu.Unlock()
 	b.end()
 	b.alarm.stop()
-	shutdown := &colibri.Error{Op: "shutdown", Code: colibri.ServerShuttingDown}
 	for _, c := range b.conns.which(func(*conn) bool { return true }) {
-		c.stop(shutdown)
+		c.stop(errShutdown)
 	}
 	ended := make(chan struct{})
 	go func() {
@@ -176,6 +175,9 @@ func (b *Broker) Shutdown(ctx context.Context) error {
 		return ctx.Err()
 	}
 }
+
+// errShutdown is what the clients are told by Shutdown.
+var errShutdown = &colibri.Error{Op: "shutdown", Code: colibri.ServerShuttingDown}
 
 // sweep closes, once a second, the connections whose Keep Alive has passed by half
 // [MQTT-3.1.2-22]. It is one goroutine for all connections, and ends with Shutdown.

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/colibri-mqtt/colibri"
@@ -160,7 +161,7 @@ func (b *Broker) admit(ctx context.Context, nc net.Conn, p *packet.Connect) (*Co
 	case p.Version < colibri.V5 && b.limits.KeepAlive > 0 && (p.KeepAlive == 0 || p.KeepAlive > b.limits.KeepAlive):
 		return nil, refusal(colibri.ClientIdentifierNotValid, "", fmt.Sprintf("Keep Alive must be 1 to %d seconds", b.limits.KeepAlive))
 	}
-	r := &ConnectRequest{Version: p.Version, ClientID: p.ClientID, HasUserName: p.HasUserName, UserName: p.UserName,
+	r := &ConnectRequest{Version: p.Version, ClientID: strings.Clone(p.ClientID), HasUserName: p.HasUserName, UserName: strings.Clone(p.UserName),
 		HasPassword: p.HasPassword, Password: p.Password, RemoteAddr: nc.RemoteAddr(), LocalAddr: nc.LocalAddr(),
 		Properties: p.Properties}
 	if secure, ok := nc.(*tls.Conn); ok {
@@ -175,10 +176,10 @@ func (b *Broker) admit(ctx context.Context, nc net.Conn, p *packet.Connect) (*Co
 			return nil, err
 		}
 	}
-	if a := b.authorizer; a != nil && p.Will != nil {
-		client := ClientInfo{ClientID: r.ClientID, UserName: p.UserName}
-		if a.Publish(client, p.Will.Topic, p.Will.QoS, p.Will.Retain).Failed() {
-			return nil, refusal(colibri.NotAuthorized, "", "the Will Topic is not allowed")
+	if p.Will != nil {
+		will, _ := willMessage(p.Will)
+		if code := b.mayPublish(ClientInfo{ClientID: r.ClientID, UserName: r.UserName}, will); code.Failed() {
+			return nil, refusal(sendable(packet.CONNACK, code), "", "the Will Topic is not allowed")
 		}
 	}
 	return r, nil
@@ -196,7 +197,7 @@ func newClientID() string {
 func (b *Broker) refuse(nc net.Conn, p *packet.Connect, err error) {
 	var client ClientInfo
 	if p != nil {
-		client = ClientInfo{ClientID: p.ClientID, UserName: p.UserName}
+		client = ClientInfo{ClientID: strings.Clone(p.ClientID), UserName: strings.Clone(p.UserName)}
 		if answer := refusalConnack(p, err); answer != nil {
 			nc.SetWriteDeadline(time.Now().Add(closeTime))
 			nc.Write(answer)
@@ -240,7 +241,7 @@ func refusalConnack(p *packet.Connect, err error) []byte {
 // welcome opens the Session of an admitted client and sends the CONNACK.
 func (b *Broker) welcome(nc net.Conn, p *packet.Connect, r *ConnectRequest) *conn {
 	c := &conn{broker: b, nc: nc, raw: rawConn(nc), version: p.Version, keepAlive: p.KeepAlive, opened: time.Now()}
-	c.client = ClientInfo{ClientID: r.ClientID, UserName: p.UserName}
+	c.client = ClientInfo{ClientID: r.ClientID, UserName: r.UserName}
 	c.lastRead.Store(c.opened.UnixNano())
 	o := session.Options{Version: p.Version, ReceiveMaximum: 65_535}
 	switch {
@@ -257,7 +258,7 @@ func (b *Broker) welcome(nc net.Conn, p *packet.Connect, r *ConnectRequest) *con
 		o.ExpiryInterval = min(o.ExpiryInterval, b.limits.SessionExpiry)
 	}
 	if p.Will != nil {
-		o.Will, o.WillDelay = willMessage(p.Will, c.opened)
+		o.Will, o.WillDelay = willMessage(p.Will)
 	}
 	if p.Version == colibri.V5 && b.limits.KeepAlive > 0 && (c.keepAlive == 0 || c.keepAlive > b.limits.KeepAlive) {
 		c.keepAlive = b.limits.KeepAlive
@@ -294,7 +295,7 @@ func (b *Broker) connack(c *conn, p *packet.Connect, r *ConnectRequest, o sessio
 }
 
 // willMessage returns the Will Message of a CONNECT and its delay in seconds.
-func willMessage(w *packet.Will, now time.Time) (m *colibri.Message, delay uint32) {
+func willMessage(w *packet.Will) (m *colibri.Message, delay uint32) {
 	view := colibri.Message{Topic: w.Topic, Payload: w.Payload, QoS: w.QoS, Retain: w.Retain} // [MQTT-3.1.2-14], [MQTT-3.1.2-15]
 	for _, property := range w.Properties {
 		if property.ID == colibri.WillDelayInterval {

@@ -13,7 +13,7 @@ import (
 // publish decides the PUBLISH that c's Session has asked for, and acknowledges it.
 func (c *conn) publish(b *batch) error {
 	r := &b.out.Request
-	code := c.mayPublish(&r.Message)
+	code := c.broker.mayPublish(c.client, &r.Message)
 	if code.Failed() {
 		c.broker.drop(c.client, DropDenied, 1)
 	} else {
@@ -33,12 +33,13 @@ func (c *conn) publish(b *batch) error {
 	return nil
 }
 
-func (c *conn) mayPublish(m *colibri.Message) colibri.ReasonCode {
-	if strings.Count(m.Topic, "/") >= c.broker.limits.TopicLevels {
+// mayPublish decides whether client may publish m, also as its Will Message.
+func (b *Broker) mayPublish(client ClientInfo, m *colibri.Message) colibri.ReasonCode {
+	if strings.Count(m.Topic, "/") >= b.limits.TopicLevels {
 		return colibri.TopicNameInvalid
 	}
-	if a := c.broker.authorizer; a != nil {
-		return sendable(packet.PUBACK, a.Publish(c.client, m.Topic, m.QoS, m.Retain))
+	if b.authorizer != nil {
+		return sendable(packet.PUBACK, b.authorizer.Publish(client, m.Topic, m.QoS, m.Retain))
 	}
 	if strings.HasPrefix(m.Topic, "$SYS/") || m.Topic == "$SYS" {
 		return colibri.NotAuthorized
@@ -153,9 +154,7 @@ func (c *conn) subscribe(b *batch) error {
 	if err := c.subscribed(b, codes); err != nil {
 		return err
 	}
-	for _, sub := range retained {
-		c.addRetained(b, sub)
-	}
+	c.addRetained(b, retained)
 	return nil
 }
 
@@ -172,14 +171,49 @@ func (c *conn) subscribed(b *batch, codes []colibri.ReasonCode) error {
 	return nil
 }
 
-// addRetained lets c's Session have what is retained for a new Subscription.
-func (c *conn) addRetained(b *batch, sub colibri.Subscription) {
-	messages := c.broker.retainedFor(sub.Filter, b.now)
+// addRetained lets c's Session have what is retained for new Subscriptions.
+func (c *conn) addRetained(b *batch, subscriptions []colibri.Subscription) {
+	if len(subscriptions) == 0 || c.broker.retained.Len() == 0 {
+		return
+	}
 	s := c.session
 	s.mu.Lock()
+	for _, sub := range subscriptions {
+		if s.conn.Load() == c {
+			s.state.AddRetained(sub)
+		}
+	}
+	s.mu.Unlock()
+	for s.supply(b) {
+	}
+}
+
+// supply looks up the Retained Messages that s asks for, without holding its lock, and
+// sends them as far as there is room. It returns false when s asks for none.
+func (s *liveSession) supply(b *batch) bool {
+	s.mu.Lock()
+	filter, ok := s.state.WantRetained()
+	s.mu.Unlock()
+	if !ok {
+		return false
+	}
+	messages := b.broker.retainedFor(filter, b.now)
+	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.state.AddRetained(sub, messages, c.broker.retained.Get)
-	s.pump(b, &b.out)
+	s.state.SupplyRetained(filter, messages, b.broker.retained.Get)
+	b.other.Reset()
+	s.pump(b, &b.other)
+	return true
+}
+
+// supplyRetained is supply in a goroutine of its own, which ends when s asks for no more.
+func (b *Broker) supplyRetained(s *liveSession) {
+	defer b.running.Done()
+	batch := b.takeBatch()
+	defer batch.giveBack()
+	for batch.now = time.Now(); s.supply(batch); batch.now = time.Now() {
+		batch.recordAndReply()
+	}
 }
 
 // grant authorizes one Subscription and enters it in the Session and the router.
@@ -197,26 +231,33 @@ func (c *conn) grant(b *batch, sub colibri.Subscription) (granted colibri.Subscr
 		granted.QoS = min(sub.QoS, colibri.QoS(code))
 	}
 	s := c.session
-	s.mu.Lock()
+	s.mu.Lock() // over both, so that Session and router agree whoever takes the Session over
+	defer s.mu.Unlock()
 	if s.conn.Load() != c {
-		s.mu.Unlock()
+		granted.Filter = strings.Clone(sub.Filter)
 		return granted, false, colibri.UnspecifiedError
 	}
 	granted, existed, ok := s.state.Grant(granted)
-	s.mu.Unlock()
 	if !ok {
 		granted.Filter = strings.Clone(sub.Filter)
 		return granted, false, colibri.QuotaExceeded
 	}
 	c.broker.router.Subscribe(s, granted)
-	s.mu.Lock()
-	ended := s.ended
 	b.recordGranted(s, granted)
-	s.mu.Unlock()
-	if ended { // the Session was replaced meanwhile
-		c.broker.router.Unsubscribe(s, granted.Filter)
-	}
 	return granted, existed, colibri.ReasonCode(granted.QoS) // [MQTT-3.8.4-7]
+}
+
+// revoke ends one Subscription and reports whether there was one.
+func (c *conn) revoke(b *batch, filter string) bool {
+	s := c.session
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conn.Load() != c || !s.state.Revoke(filter) {
+		return false
+	}
+	c.broker.router.Unsubscribe(s, filter) // [MQTT-3.10.4-2]
+	b.recordRemoved(s, filter)
+	return true
 }
 
 // unsubscribe decides the UNSUBSCRIBE that c's Session has asked for, and answers it.
@@ -226,14 +267,7 @@ func (c *conn) unsubscribe(b *batch) error {
 	codes := make([]colibri.ReasonCode, len(r.Filters))
 	for i, filter := range r.Filters { // [MQTT-3.10.4-6]
 		codes[i] = colibri.NoSubscriptionExisted
-		s.mu.Lock()
-		existed := s.conn.Load() == c && s.state.Revoke(filter)
-		if existed {
-			b.recordRemoved(s, filter)
-		}
-		s.mu.Unlock()
-		if existed {
-			c.broker.router.Unsubscribe(s, filter) // [MQTT-3.10.4-2]
+		if c.revoke(b, filter) {
 			codes[i] = colibri.Success
 			if isFirehose(filter) {
 				c.firehoseEnds()

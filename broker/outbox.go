@@ -128,11 +128,16 @@ func (o *outbox) hasRoom(limit int) bool {
 	return false
 }
 
-// hunger has the Session pumped when the outbox has been emptied.
-func (o *outbox) hunger() {
+// hunger has the Session pumped when the outbox has been emptied. It returns false when
+// nothing waits: nobody would see to it.
+func (o *outbox) hunger() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.pending == nil && !o.writing {
+		return false
+	}
 	o.starved = true
+	return true
 }
 
 // wantRoom returns a channel that is closed when the outbox has been emptied or

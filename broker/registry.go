@@ -42,7 +42,7 @@ type liveSession struct {
 // online reports whether the client is connected.
 func (s *liveSession) online() bool { return s.conn.Load() != nil }
 
-// pumpReplies is how much pump sends before it looks for room again.
+// pumpReplies is how much pump sends before it lets others have their turn.
 const pumpReplies = 64
 
 // pump sends what is in out, and then waiting messages as the window and the outbox
@@ -50,15 +50,24 @@ const pumpReplies = 64
 // [MQTT-3.1.2-25]. The caller holds s.mu.
 func (s *liveSession) pump(b *batch, out *session.Output) {
 	c := s.conn.Load()
-	for again := c != nil; again; again = b.reply(c, out) {
+	if c == nil {
+		return
+	}
+	for n := 0; ; n++ {
 		s.state.Resume(out)
-		if !s.state.Waiting() || !c.out.hasRoom(b.broker.limits.OutboxBytes) {
+		if discarded := b.reply(c, out); !s.state.Waiting() {
+			if !discarded {
+				return
+			}
 			continue
 		}
-		expired, more := s.state.Pump(b.now, pumpReplies, out)
+		if !c.out.hasRoom(b.broker.limits.OutboxBytes) || n >= pumpReplies && c.out.hunger() {
+			return
+		}
+		expired, more := s.state.Pump(b.now, 1, out)
 		b.broker.drop(c.client, DropExpired, expired)
-		if more {
-			c.out.hunger()
+		if discarded := b.reply(c, out); !discarded && !more {
+			return
 		}
 	}
 }
@@ -72,6 +81,10 @@ func (s *liveSession) pumpInto(b *batch, c *conn) {
 	}
 	b.other.Reset()
 	s.pump(b, &b.other)
+	if s.state.WantsRetained() { // not here: this may be the goroutine of another client
+		b.broker.running.Add(1)
+		go b.broker.supplyRetained(s)
+	}
 }
 
 // join opens c on the Session of its ClientID: the one that exists, or a new one. It
@@ -125,10 +138,10 @@ func (b *Broker) join(c *conn, clientID string, cleanStart bool, o session.Optio
 	c.out.add(func(buf []byte) []byte { return append(buf, connack(present)...) }) // [MQTT-3.2.0-1]
 	b.conns.add(c)
 	s.conn.Store(c)
+	b.registry.mu.Unlock()
 	batch.out.Reset()
 	s.pump(batch, &batch.out) // [MQTT-3.1.2-5]
 	s.mu.Unlock()
-	b.registry.mu.Unlock()
 
 	if taken != nil {
 		taken.stop(errTakenOver) // [MQTT-3.1.4-3]
@@ -141,6 +154,9 @@ func (b *Broker) join(c *conn, clientID string, cleanStart bool, o session.Optio
 	}
 	batch.recordAndReply()
 	c.flush(batch.writer)
+	if b.closing.Load() { // Shutdown has not seen c
+		c.stop(errShutdown)
+	}
 	return taken, present
 }
 

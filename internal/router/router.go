@@ -2,8 +2,8 @@
 // Topic Filter, and the groups of the Shared Subscriptions. It does not know what a
 // Session is: S is the broker's handle of one.
 //
-// Route takes no lock; Subscribe and Unsubscribe take the router's. The lock comes
-// after the registry's and before a Session's.
+// Route takes no lock; Subscribe and Unsubscribe take the router's, which is a leaf: a
+// caller may hold others.
 package router
 
 import (

@@ -281,13 +281,18 @@ func (p *peer) retain() {
 		if !p.connected { // nobody subscribes
 			return
 		}
+		p.session.AddRetained(colibri.Subscription{Filter: "+", QoS: colibri.QoS(p.number(3))})
+		filter, ok := p.session.WantRetained()
+		if _, again := p.session.WantRetained(); !ok || again {
+			p.t.Fatalf("WantRetained: got %v, then %v, want to be asked once", ok, again)
+		}
 		var messages []*colibri.Message
 		for _, m := range p.retained {
 			if m != nil {
 				messages = append(messages, m)
 			}
 		}
-		p.session.AddRetained(colibri.Subscription{Filter: "+", QoS: colibri.QoS(p.number(3))}, messages, p.current)
+		p.session.SupplyRetained(filter, messages, p.current)
 		p.noReplies("AddRetained")
 	}
 }

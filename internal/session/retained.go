@@ -15,11 +15,22 @@ type retainedBacklog struct {
 	parts []retainedPart
 }
 
+// retainedPart is the backlog of one Subscription. Its messages are looked up when all
+// before it has been sent, so that a client cannot make many of these lists.
 type retainedPart struct {
-	messages     []*colibri.Message
 	subscription colibri.Subscription
+	stage        retainedStage
+	messages     []*colibri.Message
 	current      func(topic string) *colibri.Message
 }
+
+type retainedStage byte
+
+const (
+	wanted retainedStage = iota
+	lookedUp
+	supplied
+)
 
 func (b *retainedBacklog) length() int { return len(b.parts) }
 
@@ -29,23 +40,52 @@ func (b *retainedBacklog) drop(filter string) {
 }
 
 // AddRetained lets the client have the Retained Messages that match a new Subscription,
-// after what waits already. current returns what is retained for a topic now: a
-// message that has been replaced while it waited is not sent, as the client has had
-// its successor as a live message. What still waits for a Subscription to the same
-// Topic Filter is among messages and goes, so that a client which subscribes again and
-// again does not make the backlog grow.
-func (s *Session) AddRetained(sub colibri.Subscription, messages []*colibri.Message, current func(topic string) *colibri.Message) {
-	s.retained.drop(sub.Filter)
-	if len(messages) == 0 {
+// after what waits already. It replaces what still waits for a Subscription to the same
+// Topic Filter, so that a client which subscribes again and again does not make the
+// backlog grow. The broker supplies the messages when WantRetained asks for them.
+func (s *Session) AddRetained(sub colibri.Subscription) {
+	if s.retained.length() > 0 {
+		s.retained.drop(sub.Filter)
+	}
+	s.retained.parts = append(s.retained.parts, retainedPart{subscription: sub})
+}
+
+// WantsRetained reports whether WantRetained would ask for something.
+func (s *Session) WantsRetained() bool {
+	return len(s.retained.parts) > 0 && s.retained.parts[0].stage == wanted
+}
+
+// WantRetained returns the Topic Filter whose Retained Messages are to be looked up now,
+// once; ok is false when there is none.
+func (s *Session) WantRetained() (filter string, ok bool) {
+	if !s.WantsRetained() {
+		return "", false
+	}
+	s.retained.parts[0].stage = lookedUp
+	return s.retained.parts[0].subscription.Filter, true
+}
+
+// SupplyRetained hands over what was looked up for WantRetained. current returns what is
+// retained for a topic now: a message that has been replaced while it waited is not
+// sent, as the client has had its successor as a live message.
+func (s *Session) SupplyRetained(filter string, messages []*colibri.Message, current func(topic string) *colibri.Message) {
+	if len(s.retained.parts) == 0 {
 		return
 	}
-	s.retained.parts = append(s.retained.parts, retainedPart{messages, sub, current})
+	part := &s.retained.parts[0]
+	if part.subscription.Filter != filter || part.stage != lookedUp {
+		return // given up meanwhile
+	}
+	part.stage, part.messages, part.current = supplied, messages, current
 }
 
 // sendRetained sends one Retained Message; false when there is none or no room.
 func (s *Session) sendRetained(now time.Time, out *Output) bool {
 	for len(s.retained.parts) > 0 {
 		part := &s.retained.parts[0]
+		if part.stage != supplied {
+			return false
+		}
 		for len(part.messages) > 0 {
 			m := part.messages[0]
 			if part.current(m.Topic) != m || m.Expired(now) {

@@ -197,7 +197,13 @@ func (c *scene) call(list []string) string {
 		verdict := s.Deliver(c.delivery(w), !w.has("no-room"), &c.out)
 		return verdictWords[verdict] + "\n" + c.outcome() + c.status()
 	case "pump":
-		expired, more := s.Pump(c.now, int(parseNumber(c.t, list[1])), &c.out)
+		limit := int(parseNumber(c.t, list[1]))
+		expired, more := s.Pump(c.now, limit, &c.out)
+		for s.WantsRetained() && len(c.out.Replies) < limit { // the broker looks them up and goes on
+			c.supply()
+			_, more = s.Pump(c.now, limit-len(c.out.Replies), &c.out)
+		}
+		c.supply()
 		outcome := c.outcome()
 		if expired > 0 {
 			outcome += fmt.Sprintf("%d expired\n", expired)
@@ -235,7 +241,8 @@ func (c *scene) call(list []string) string {
 		}
 		return ""
 	case "send-retained":
-		s.AddRetained(c.subscription(list[1]), c.retainedFor(list[1]), func(topic string) *colibri.Message { return c.retained[topic] })
+		s.AddRetained(c.subscription(list[1]))
+		c.supply()
 		return c.status()
 	default:
 		c.t.Fatalf("%q: no such call", list)
@@ -267,6 +274,13 @@ func (c *scene) delivery(w words) colibri.Delivery {
 		}
 	}
 	return d
+}
+
+// supply looks up what the Session asks for, as the broker does.
+func (c *scene) supply() {
+	for filter, ok := c.session.WantRetained(); ok; filter, ok = c.session.WantRetained() {
+		c.session.SupplyRetained(filter, c.retainedFor(filter), func(topic string) *colibri.Message { return c.retained[topic] })
+	}
 }
 
 func (c *scene) retainedFor(word string) (messages []*colibri.Message) {
