@@ -101,8 +101,7 @@ func (c *conn) process(b *batch, data []byte) error {
 	b.now = time.Now()
 	c.lastRead.Store(b.now.UnixNano())
 	for {
-		n, err := c.readAndDecide(b, data)
-		b.recordAndReply()
+		n, err := c.walk(b, data)
 		data = data[n:]
 		if err == io.ErrUnexpectedEOF {
 			break
@@ -125,6 +124,15 @@ func (c *conn) process(b *batch, data []byte) error {
 	_, c.need, _ = packet.Size(data)
 	c.partial = slices.Clone(data)
 	return nil
+}
+
+// walk is one walk of the road, with at most batchPackets packets of data.
+func (c *conn) walk(b *batch, data []byte) (n int, err error) {
+	c.walking.Lock()
+	defer c.walking.Unlock()
+	n, err = c.readAndDecide(b, data)
+	b.recordAndReply()
+	return n, err
 }
 
 // readAndDecide is the first half of the road: it steps the Session packet by packet

@@ -140,6 +140,17 @@ func (b *Broker) addListener(l net.Listener) bool {
 	return true
 }
 
+// begin counts something that Shutdown waits for; false after Shutdown.
+func (b *Broker) begin() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closing.Load() {
+		return false
+	}
+	b.running.Add(1)
+	return true
+}
+
 func (b *Broker) removeListener(l net.Listener) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

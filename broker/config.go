@@ -40,7 +40,7 @@ type Limits struct {
 	KeepAlive         uint16        // longest Keep Alive in seconds, imposed on 5.0 clients as Server Keep Alive; 0: no limit
 	Inflight          int           // QoS 1 and 2 messages on their way to one client; 20
 	ReceiveMaximum    uint16        // QoS 1 and 2 messages that one 5.0 client may have unacknowledged; 1,000
-	QueueMessages     int           // QoS 1 and 2 messages that wait for one client; 1,000. Below 0: no limit
+	QueueMessages     int           // QoS 1 and 2 messages that wait for one client; 100,000. Below 0: no limit
 	QueueBytes        int           // their bytes; 64 MiB. Below 0: no limit
 	OutboxBytes       int           // bytes that wait for one client's Network Connection before QoS 0 messages are dropped; 1 MiB
 	Subscriptions     int           // of one Session; 0: no limit
@@ -58,7 +58,7 @@ func DefaultLimits() Limits {
 		PacketBytes:       2_000_000,
 		Inflight:          20,
 		ReceiveMaximum:    1_000,
-		QueueMessages:     1_000,
+		QueueMessages:     100_000,
 		QueueBytes:        64 << 20,
 		OutboxBytes:       1 << 20,
 		TopicLevels:       200,

@@ -23,6 +23,7 @@ type conn struct {
 	client  ClientInfo
 	opened  time.Time
 
+	walking   sync.Mutex // held by the reader from the first packet of a batch to its replies
 	out       outbox
 	lastRead  atomic.Int64 // nanoseconds since 1970
 	recording atomic.Int32 // batches of this connection that wait for the Log

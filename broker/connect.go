@@ -21,7 +21,10 @@ import (
 // ServeConn serves one Network Connection that the caller has opened, until it ends or
 // ctx does. It takes nc over and closes it.
 func (b *Broker) ServeConn(ctx context.Context, nc net.Conn) {
-	b.running.Add(1)
+	if !b.begin() {
+		nc.Close()
+		return
+	}
 	c, early := b.accept(ctx, nc)
 	if c == nil {
 		b.running.Done()

@@ -208,7 +208,6 @@ func (s *liveSession) supply(b *batch) bool {
 
 // supplyRetained is supply in a goroutine of its own, which ends when s asks for no more.
 func (b *Broker) supplyRetained(s *liveSession) {
-	defer b.running.Done()
 	batch := b.takeBatch()
 	defer batch.giveBack()
 	for batch.now = time.Now(); s.supply(batch); batch.now = time.Now() {

@@ -82,7 +82,6 @@ func (s *liveSession) pumpInto(b *batch, c *conn) {
 	b.other.Reset()
 	s.pump(b, &b.other)
 	if s.state.WantsRetained() { // not here: this may be the goroutine of another client
-		b.broker.running.Add(1)
 		go b.broker.supplyRetained(s)
 	}
 }
@@ -145,6 +144,10 @@ func (b *Broker) join(c *conn, clientID string, cleanStart bool, o session.Optio
 
 	if taken != nil {
 		taken.stop(errTakenOver) // [MQTT-3.1.4-3]
+		// What the client has sent there comes before what it sends, or sends again, here
+		// [MQTT-4.6.0-5].
+		taken.walking.Lock()
+		taken.walking.Unlock()
 	}
 	if ended != nil {
 		b.forget(ended)

@@ -96,7 +96,7 @@ func Default() *Config {
 	return &Config{
 		MaxConnections:      -1,
 		MaxInflightMessages: 20,
-		MaxQueuedMessages:   1000,
+		MaxQueuedMessages:   100_000,
 		MaxQueuedBytes:      -1,
 		MaxPacketBytes:      2_000_000,
 		MaxTopicAlias:       -1,

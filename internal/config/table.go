@@ -174,7 +174,7 @@ func init() {
 			r.config.MaxInflightMessages = v.number
 			return nil
 		}},
-		{names: words("max_queued_messages"), kind: number, max: most, standard: "1000", set: func(r *reader, v value) error {
+		{names: words("max_queued_messages"), kind: number, max: most, standard: "100000", set: func(r *reader, v value) error {
 			r.config.MaxQueuedMessages = v.number
 			return nil
 		}},
