@@ -9,7 +9,7 @@ import (
 	"github.com/colibri-mqtt/colibri/internal/spec"
 )
 
-const connectTest = "package broker\n\nfunc TestConnect() { /* [MQTT-3.1.0-1] [MQTT311-3.1.0-1] */ }\n"
+const connectTest = "package broker\n\nfunc TestConnect() { /* [MQTT-3.1.2-5] [MQTT311-3.1.0-2] */ }\n"
 
 // newModule returns the root of a module with one test in it.
 func newModule(t *testing.T) string {
@@ -53,7 +53,7 @@ func TestWriteThenCheck(t *testing.T) {
 		t.Errorf("check of a fresh page: got %v, want no error", err)
 	}
 
-	write(t, filepath.Join(root, "broker/connect_test.go"), strings.Replace(connectTest, "3.1.0-1", "3.1.0-2", 1))
+	write(t, filepath.Join(root, "broker/connect_test.go"), strings.Replace(connectTest, "3.1.2-5", "3.1.2-6", 1))
 	out.Reset()
 	err := run(root, true, &out)
 	if err == nil || !strings.Contains(err.Error(), command) {
@@ -71,14 +71,14 @@ func TestOutsideOfAModule(t *testing.T) {
 }
 
 func TestPageRows(t *testing.T) {
-	first, _ := spec.Lookup("MQTT-3.1.0-1")
+	first, _ := spec.Lookup("MQTT-3.1.2-5")
 	none, _ := spec.Lookup("MQTT-3.1.0-2")
 	hidden, _ := spec.Lookup("MQTT311-7.0.0-2")
 	got := page([]standard{{"MQTT", []spec.Statement{first, none, hidden}}}, map[string][]spec.Test{
 		first.ID: {{File: "a_test.go", Name: "TestA"}, {File: "a_test.go", Name: "TestB"}, {File: "testdata/c.txt"}},
 	})
 	for _, want := range []string{
-		"| MQTT-3.1.0-1 | Client | CONNECT is the first packet a Client sends | `a_test.go` TestA TestB<br>`testdata/c.txt` |\n",
+		"| MQTT-3.1.2-5 | Server | Clean Start 0 resumes the Session that exists | `a_test.go` TestA TestB<br>`testdata/c.txt` |\n",
 		"| MQTT-3.1.0-2 | Server | A second CONNECT is a Protocol Error and ends the connection | – |\n",
 		"| MQTT311-7.0.0-2 | Both | No extension is needed to work with other implementations | not observable: ",
 		"MQTT: 1 of 3 statements have a test",
