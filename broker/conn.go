@@ -56,6 +56,12 @@ func (c *conn) run() {
 	c.end(err)
 }
 
+// awaitWalk returns when the reader is not in the middle of a batch.
+func (c *conn) awaitWalk() {
+	c.walking.Lock()
+	defer c.walking.Unlock()
+}
+
 // stop ends c from any goroutine: a 5.0 client is told why, what waits in the outbox
 // goes out, and the Network Connection is closed. It does not block.
 func (c *conn) stop(err error) {

@@ -146,8 +146,7 @@ func (b *Broker) join(c *conn, clientID string, cleanStart bool, o session.Optio
 		taken.stop(errTakenOver) // [MQTT-3.1.4-3]
 		// What the client has sent there comes before what it sends, or sends again, here
 		// [MQTT-4.6.0-5].
-		taken.walking.Lock()
-		taken.walking.Unlock()
+		taken.awaitWalk()
 	}
 	if ended != nil {
 		b.forget(ended)
