@@ -1,65 +1,22 @@
 package flow
 
 import (
-	"bufio"
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/colibri-mqtt/colibri"
-	"github.com/google/go-cmp/cmp"
+	"github.com/colibri-mqtt/colibri/internal/transcript"
 )
-
-var update = flag.Bool("update", false, "rewrite the transcripts in testdata")
 
 // TestTranscripts plays every testdata/*.txt: a line is a call, the indented lines
 // below it are what came out, and # begins a comment.
 func TestTranscripts(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("transcripts: got %v, %v", files, err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := play(t, string(text))
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if diff := cmp.Diff(string(text), got); diff != "" {
-				t.Errorf("%s differs (-want +got), -update rewrites it:\n%s", file, diff)
-			}
-		})
-	}
-}
-
-func play(t *testing.T, text string) string {
-	var out strings.Builder
-	var ends ends
-	for in := bufio.NewScanner(strings.NewReader(text)); in.Scan(); {
-		line := in.Text()
-		if strings.HasPrefix(line, "    ") {
-			continue
-		}
-		out.WriteString(line + "\n")
-		if line == "" || line[0] == '#' {
-			continue
-		}
-		for result := range strings.Lines(ends.call(t, strings.Fields(line))) {
-			out.WriteString("    " + result)
-		}
-	}
-	return out.String()
+	transcript.Run(t, func(t *testing.T) func(words []string) string {
+		var e ends
+		return func(words []string) string { return e.call(t, words) }
+	})
 }
 
 type ends struct {

@@ -1,13 +1,9 @@
 package journal
 
 import (
-	"bufio"
 	"cmp"
-	"flag"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,56 +11,17 @@ import (
 	"time"
 
 	"github.com/colibri-mqtt/colibri"
-	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/colibri-mqtt/colibri/internal/transcript"
 )
-
-var update = flag.Bool("update", false, "rewrite the transcripts in testdata")
 
 // TestTranscripts plays every testdata/*.txt: a line is an entry, which goes through its
 // bytes into a State, or a question; the indented lines below it are what came out; and
 // # begins a comment. Times are seconds since 1970.
 func TestTranscripts(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("transcripts: got %v, %v", files, err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := play(t, string(text))
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if diff := gocmp.Diff(string(text), got); diff != "" {
-				t.Errorf("%s differs (-want +got), -update rewrites it:\n%s", file, diff)
-			}
-		})
-	}
-}
-
-func play(t *testing.T, text string) string {
-	var out strings.Builder
-	s := NewState()
-	for in := bufio.NewScanner(strings.NewReader(text)); in.Scan(); {
-		line := in.Text()
-		if strings.HasPrefix(line, "    ") {
-			continue
-		}
-		out.WriteString(line + "\n")
-		if line == "" || line[0] == '#' {
-			continue
-		}
-		for result := range strings.Lines(s.call(t, strings.Fields(line))) {
-			out.WriteString("    " + result)
-		}
-	}
-	return out.String()
+	transcript.Run(t, func(t *testing.T) func(words []string) string {
+		s := NewState()
+		return func(words []string) string { return s.call(t, words) }
+	})
 }
 
 // call answers one line of a transcript.

@@ -1,12 +1,8 @@
 package session
 
 import (
-	"bufio"
 	"errors"
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,59 +10,17 @@ import (
 	"time"
 
 	"github.com/colibri-mqtt/colibri"
+	"github.com/colibri-mqtt/colibri/internal/transcript"
 	"github.com/colibri-mqtt/colibri/packet"
 	"github.com/colibri-mqtt/colibri/topic"
-	"github.com/google/go-cmp/cmp"
 )
-
-var update = flag.Bool("update", false, "rewrite the transcripts in testdata")
 
 // TestTranscripts plays every testdata/*.txt. A line in capitals is a packet of the
 // client, one in small letters a call of the broker; the indented lines below it are
 // what came out of the Session, and # begins a comment. call and packetOf say what the
 // words mean.
 func TestTranscripts(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("transcripts: got %v, %v", files, err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := play(t, string(text))
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if diff := cmp.Diff(string(text), got); diff != "" {
-				t.Errorf("%s differs (-want +got), -update rewrites it:\n%s", file, diff)
-			}
-		})
-	}
-}
-
-func play(t *testing.T, text string) string {
-	var out strings.Builder
-	scene := newScene(t)
-	for in := bufio.NewScanner(strings.NewReader(text)); in.Scan(); {
-		line := in.Text()
-		if strings.HasPrefix(line, "    ") {
-			continue
-		}
-		out.WriteString(line + "\n")
-		if line == "" || line[0] == '#' {
-			continue
-		}
-		for result := range strings.Lines(scene.call(strings.Fields(line))) {
-			out.WriteString("    " + result)
-		}
-	}
-	return out.String()
+	transcript.Run(t, func(t *testing.T) func(words []string) string { return newScene(t).call })
 }
 
 // scene is a Session with what stands around it: a clock, and the Retained Messages.
