@@ -1,0 +1,72 @@
+package cli
+
+import (
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+)
+
+// banner says what has started, who may connect, and what to do next.
+func (s *brokerServer) banner() {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s is running.\n", versionLine(s.env.name))
+	widest := 0
+	for _, l := range s.listeners {
+		widest = max(widest, len(shown(l.name)))
+	}
+	for _, l := range s.listeners {
+		fmt.Fprintf(&b, "  listening on  %-*s  open to %s\n", widest, shown(l.name), s.whom(l))
+	}
+	b.WriteString("  state         in memory only: it is lost when the broker ends\n")
+	if s.config.LocalOnly() {
+		s.hints(&b)
+	}
+	s.log.plain(b.String())
+	for _, w := range s.config.Warnings {
+		s.log.printf(logWarning, "Warning: %s:%d: %s.", w.File, w.Line, w.Text)
+	}
+	if !s.config.LocalOnly() && len(s.options.ports) > 0 {
+		s.log.printf(logWarning, "Warning: -p has no effect, because %s has listeners of its own.", s.config.File)
+	}
+	if !slices.ContainsFunc(s.listeners, func(l *boundListener) bool { return l.anonymous }) {
+		s.log.printf(logWarning, "Warning: nobody can connect, because this version knows no users yet: add 'allow_anonymous true' to let everybody in.")
+	}
+}
+
+// whom says who may connect through l.
+func (s *brokerServer) whom(l *boundListener) string {
+	switch tcp, ok := l.Addr().(*net.TCPAddr); {
+	case !l.anonymous:
+		return "nobody: anonymous clients are denied"
+	case !ok:
+		return "anyone on this machine who may open that file, without a password"
+	case tcp.IP.IsLoopback():
+		return "anyone on this machine, without a password"
+	}
+	return "anyone who can reach this machine, without a password"
+}
+
+// hints say how to let others in, and what to type next.
+func (s *brokerServer) hints(b *strings.Builder) {
+	file := "my.conf"
+	if s.config.File != "" {
+		file = s.config.File
+	}
+	fmt.Fprintf(b, `Other machines cannot connect. To let them all in, without a password, put these lines
+into %s and start with '%s -c %s':
+  listener 1883
+  allow_anonymous true
+`, file, s.env.name, file)
+	if !s.listeners[0].anonymous {
+		return
+	}
+	sub, pub, port := "colibri sub", "colibri pub", ""
+	if s.env.mosquitto {
+		sub, pub = "mosquitto_sub", "mosquitto_pub"
+	}
+	if p := s.listeners[0].Addr().(*net.TCPAddr).Port; p != 1883 {
+		port = fmt.Sprintf(" -p %d", p)
+	}
+	fmt.Fprintf(b, "Try it, in two other terminals:\n  %s%s -v -t '#'\n  %s%s -t hello -m world\n", sub, port, pub, port)
+}
