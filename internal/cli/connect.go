@@ -68,6 +68,9 @@ func (env *invocation) connect(o *options, out *output, tune func(*client.Option
 	if tune != nil {
 		tune(&settings)
 	}
+	if settings.Reconnect != nil && !env.mosquitto {
+		settings.Trace = env.tellLosses(o, settings.Trace)
+	}
 	ctx := env.ctx
 	if o.timeout > 0 {
 		var cancel context.CancelFunc
@@ -95,6 +98,25 @@ func (env *invocation) connect(o *options, out *output, tune func(*client.Option
 		env.complain(o, "The server ended it without an answer to CONNECT: look at its log, or whether this port is for TLS, WebSocket or another protocol.")
 	}
 	return nil, exit
+}
+
+// tellLosses says on standard error when the connection is lost and when it is back, and
+// passes every event on to trace. Mosquitto's programs keep silent.
+func (env *invocation) tellLosses(o *options, trace func(client.Event)) func(client.Event) {
+	away := false
+	return func(e client.Event) {
+		switch {
+		case e.Kind == client.Waiting && !away:
+			away = true
+			env.complain(o, "The connection to the broker was lost; trying again until it is back.")
+		case e.Kind == client.Connected && away:
+			away = false
+			env.complain(o, "The connection to the broker is back.")
+		}
+		if trace != nil {
+			trace(e)
+		}
+	}
 }
 
 // dialHint says where no Network Connection could be made, and what to do about it:
