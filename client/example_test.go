@@ -3,6 +3,7 @@ package client_test
 import (
 	"context"
 	"fmt"
+	"log"
 	"net"
 	"time"
 
@@ -12,38 +13,25 @@ import (
 	"github.com/colibri-mqtt/colibri/packet"
 )
 
+// A program names its broker, as in "tcp://localhost:1883", and leaves out Dial.
 func Example() {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-
-	// In a program: client.Dial(ctx, "tcp://localhost:1883", client.Options{…}).
-	c, err := client.Dial(ctx, "memory", client.Options{KeepAlive: time.Minute, Dial: echo})
+	c, err := client.Dial(ctx, "memory", client.Options{Dial: echo})
 	if err != nil {
-		fmt.Println(err)
-		return
+		log.Panic(err)
 	}
-	defer c.Close()
-
+	defer c.Disconnect(ctx, colibri.NormalDisconnection, nil)
 	s, err := c.Subscribe(ctx, colibri.Subscription{Filter: "house/+", QoS: colibri.AtLeastOnce})
 	if err != nil {
-		fmt.Println(err)
-		return
+		log.Panic(err)
 	}
 	m := &colibri.Message{Topic: "house/kitchen", Payload: []byte("21.5"), QoS: colibri.AtLeastOnce}
 	if _, err := c.Publish(ctx, m); err != nil {
-		fmt.Println(err)
-		return
+		log.Panic(err)
 	}
-	for m, err := range s.All(ctx) {
-		if err != nil {
-			fmt.Println(err)
-			return
-		}
+	if m, err := s.Next(ctx); err == nil {
 		fmt.Printf("%s: %s\n", m.Topic, m.Payload)
-		break
-	}
-	if err := c.Disconnect(ctx, colibri.NormalDisconnection, nil); err != nil {
-		fmt.Println(err)
 	}
 	// Output: house/kitchen: 21.5
 }
