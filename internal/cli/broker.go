@@ -335,6 +335,11 @@ func (s *brokerServer) serve() (err error) {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
+	other := make(chan os.Signal, 1)
+	if len(unheeded) > 0 { // Notify without a signal means all of them
+		signal.Notify(other, unheeded...)
+		defer signal.Stop(other)
+	}
 	unread := make(chan os.Signal, 1) // a log that nobody reads any more does not end the broker
 	signal.Notify(unread, syscall.SIGPIPE)
 	defer signal.Stop(unread)
@@ -359,6 +364,8 @@ func (s *brokerServer) serve() (err error) {
 			return err
 		case <-hangup:
 			s.hangup()
+		case received := <-other:
+			s.log.printf(logNotice, "Signal %q: this version has nothing to do on it.", received)
 		}
 	}
 }
