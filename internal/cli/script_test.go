@@ -113,12 +113,13 @@ func runScript(t *testing.T, text string) string {
 
 // script is one script under way.
 type script struct {
-	t       *testing.T
-	out     strings.Builder
-	broker  *broker.Broker
-	port    int
-	stdin   string
-	running map[string]*process
+	t        *testing.T
+	out      strings.Builder
+	broker   *broker.Broker
+	port     int
+	stdin    string
+	running  map[string]*process
+	launched int // commands, which tells their User Names apart
 
 	mu         sync.Mutex
 	changed    *sync.Cond
@@ -182,7 +183,8 @@ func (s *script) event(e broker.Event) {
 // launch starts a command in this process. It connects with a User Name of its own,
 // unless it is given one.
 func (s *script) launch(args []string) *process {
-	p := &process{done: make(chan struct{}), user: fmt.Sprintf("process-%p", &args)}
+	s.launched++
+	p := &process{done: make(chan struct{}), user: fmt.Sprintf("process-%d", s.launched)}
 	called := []string{"colibri"}
 	if strings.HasPrefix(args[0], "mosquitto") {
 		called = nil
