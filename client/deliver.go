@@ -168,3 +168,14 @@ func (c *Client) claim(s *Subscription) {
 		return false
 	})
 }
+
+// unclaim gives back what s holds when it has come to nothing: messages of a Session
+// that is carried on still wait for a Subscription that works. It needs the lock.
+func (c *Client) unclaim(s *Subscription) {
+	if !c.holding || s.detached {
+		return
+	}
+	c.unclaimed.queue = append(s.queue, c.unclaimed.queue...)
+	s.queue = nil
+	c.unclaimed.changed.broadcast()
+}

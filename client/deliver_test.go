@@ -386,6 +386,39 @@ func TestUnclaimed(t *testing.T) {
 	})
 }
 
+// TestUnclaimedAgain: a Subscribe that is given up does not acknowledge what an earlier
+// process has left in the Session.
+func TestUnclaimedAgain(t *testing.T) {
+	bubble(t, colibri.V311, func(t *testing.T, s *server) {
+		c, p := s.dial(Options{ManualAck: true}, present())
+		p.send(
+			&packet.Publish{QoS: 1, PacketID: 1, Topic: "a", Payload: []byte("first")},
+			&packet.Publish{QoS: 1, PacketID: 2, Topic: "a", Payload: []byte("second")},
+		)
+		synctest.Wait()
+		ctx, cancel := context.WithCancel(t.Context())
+		subscribe := start(func() (*Subscription, error) {
+			return c.Subscribe(ctx, colibri.Subscription{Filter: "a", QoS: 1})
+		})
+		expect[*packet.Subscribe](p)
+		cancel()
+		if _, err := subscribe(); !errors.Is(err, context.Canceled) {
+			t.Fatalf("Subscribe: got %v, want it to be given up", err)
+		}
+		for _, want := range []string{"first", "second"} {
+			soon, done := context.WithTimeout(t.Context(), time.Second)
+			m, err := c.Unclaimed().Next(soon)
+			done()
+			if err != nil || string(m.Payload) != want {
+				t.Fatalf("Unclaimed: got %+v, %v, want %q", m, err, want)
+			}
+			m.Ack()
+			p.expectAll(&packet.Puback{PacketID: m.PacketID})
+		}
+		p.disconnect(c)
+	})
+}
+
 func TestUnsubscribe(t *testing.T) {
 	versions(t, func(t *testing.T, s *server) {
 		c, p := s.dial(Options{}, accepted())

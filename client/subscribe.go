@@ -161,8 +161,8 @@ func (c *Client) Subscribe(ctx context.Context, subscriptions ...colibri.Subscri
 // When the Server refuses all of them, there is a *[Refusal] and no Subscription. When
 // it refuses some, there are both: the Subscription works for the rest, and Granted
 // says which they are. A *topic.SyntaxError or *colibri.Error means that nothing has
-// been sent. When ctx is done first, the Server may have subscribed: its messages are
-// then dropped.
+// been sent. When ctx is done first, the Server may have subscribed: its messages then
+// go to [Client.Unclaimed], or are dropped if nobody asked for that.
 func (c *Client) SubscribeWith(ctx context.Context, properties colibri.Properties, subscriptions ...colibri.Subscription) (*Subscription, error) {
 	if len(subscriptions) == 0 { // [MQTT-3.8.3-2] [MQTT311-3.8.3-3]
 		return nil, errors.New("subscribe: there is no Topic Filter")
@@ -196,6 +196,7 @@ func (c *Client) SubscribeWith(ctx context.Context, properties colibri.Propertie
 	r := &request{subscription: s}
 	err := c.await(ctx, r)
 	if s.granted == nil || !slices.ContainsFunc(s.granted, func(code colibri.ReasonCode) bool { return !code.Failed() }) {
+		c.unclaim(s)
 		c.drop(s, err)
 		return nil, err
 	}
