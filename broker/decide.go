@@ -135,10 +135,11 @@ func (c *conn) subscribe(b *batch) error {
 	r := &b.out.Request
 	codes := make([]colibri.ReasonCode, len(r.Subscriptions))
 	var retained []colibri.Subscription
+	answers := make([]Subscribed, len(r.Subscriptions))
 	for i, sub := range r.Subscriptions { // as if each came alone [MQTT-3.8.4-5]
 		granted, existed, code := c.grant(b, sub)
 		codes[i] = code
-		c.broker.emit(Subscribed{Client: c.client, Subscription: granted, Code: code})
+		answers[i] = Subscribed{Client: c.client, Subscription: granted, Code: code}
 		if code.Failed() {
 			continue
 		}
@@ -155,6 +156,9 @@ func (c *conn) subscribe(b *batch) error {
 		return err
 	}
 	c.addRetained(b, retained)
+	for i := range answers {
+		c.broker.emit(answers[i])
+	}
 	return nil
 }
 

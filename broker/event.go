@@ -45,7 +45,8 @@ type Disconnected struct {
 	After  time.Duration
 }
 
-// Subscribed is an answer to a Subscription that was asked for.
+// Subscribed is an answer to a Subscription that was asked for. The SUBACK stands in the
+// client's outbox then, and behind it what is retained, as far as there is room.
 type Subscribed struct {
 	Client       ClientInfo
 	Subscription colibri.Subscription
