@@ -109,7 +109,7 @@ func (c *conn) process(b *batch, data []byte) error {
 		if err != nil {
 			return err
 		}
-		if room := c.out.wantRoom(c.broker.limits.OutboxBytes); room != nil {
+		if room := c.out.wantRoom(); room != nil {
 			// The client does not take its acknowledgements: take nothing more from it.
 			<-room
 			if c.ending.Load() != nil {

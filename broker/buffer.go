@@ -5,9 +5,11 @@ import "sync"
 // buffer is what an outbox holds: pooled memory with the packets, and between its bytes
 // the payloads that are too large to be copied for every receiver.
 type buffer struct {
-	b      []byte
-	shared []sharedPayload
-	extra  int // bytes of all shared payloads
+	b       []byte
+	shared  []sharedPayload
+	extra   int // bytes of all shared payloads
+	control int // bytes of packets that are not PUBLISH
+	next    *buffer
 }
 
 // sharedPayload is a payload that belongs to its message. It stands before the byte at

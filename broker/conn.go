@@ -69,7 +69,7 @@ func (c *conn) stop(err error) {
 		return
 	}
 	if c.version == colibri.V5 && !peerGone(err) {
-		c.out.add(func(b []byte) []byte { return c.appendDisconnect(b, err) })
+		c.out.addLast(func(b []byte) []byte { return c.appendDisconnect(b, err) })
 	}
 	c.close()
 }

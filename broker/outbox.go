@@ -9,44 +9,54 @@ import (
 	"github.com/colibri-mqtt/colibri/packet"
 )
 
-// outbox holds the bytes that wait for one Network Connection. Whoever has finished a
-// batch flushes the outboxes it touched, with a write that does not block; what the
-// kernel does not take is left to one goroutine that lives until the outbox is empty.
+// outbox holds the packets that wait for one Network Connection, in chunks of whole
+// packets. Whoever has finished a batch flushes the outboxes it touched, with a write that
+// does not block; what the kernel does not take is left to one goroutine that lives until
+// the outbox is empty.
+//
+// PUBLISH packets go to the last chunk, in order. All others but DISCONNECT go to the end
+// of the first: an acknowledgement or a PINGRESP waits for the chunk being written and for
+// one more, however many messages wait.
 //
 // Its lock is a leaf: nothing is called and nothing is written while it is held.
 type outbox struct {
-	mu       sync.Mutex
-	pending  *buffer // nil while empty
-	inWrite  int     // bytes that somebody is writing
-	writing  bool    // somebody writes; whoever comes meanwhile leaves its bytes to them
-	promised bool    // a batch that has appended will flush
-	starved  bool    // something waits for room: pump when it is empty
-	closing  bool    // close the Network Connection once all is written
-	closed   bool    // nothing is taken any more
-	room     chan struct{}
+	mu          sync.Mutex
+	first, last *buffer // chunks; nil while empty
+	waiting     int     // bytes in them
+	inWrite     int     // bytes that somebody is writing
+	control     int     // bytes that wait or are being written and are not PUBLISH
+	writing     bool    // somebody writes; whoever comes meanwhile leaves its bytes to them
+	promised    bool    // a batch that has appended will flush
+	starved     bool    // something waits for room: pump when there is some
+	closing     bool    // close the Network Connection once all is written
+	closed      bool    // nothing is taken any more
+	room        chan struct{}
 
 	messages, bytes int64 // PUBLISH packets taken, and their bytes
 }
 
-// open returns the buffer to append to; the caller holds the lock. nil when closed.
-func (o *outbox) open() *buffer {
-	if o.closed || o.closing {
+const (
+	chunkBytes   = 32 << 10 // from this size on a chunk takes no further PUBLISH
+	controlBytes = 64 << 10 // acknowledgements that a client may leave untaken before it is not read any more
+)
+
+// chunk returns where a PUBLISH goes; the caller holds the lock. nil when closed.
+func (o *outbox) chunk() *buffer {
+	switch {
+	case o.closed || o.closing:
 		return nil
+	case o.first == nil:
+		o.first = buffers.Get().(*buffer)
+		o.last = o.first
+	case o.last.len() >= chunkBytes:
+		o.last.next = buffers.Get().(*buffer)
+		o.last = o.last.next
 	}
-	if o.pending == nil {
-		o.pending = buffers.Get().(*buffer)
-	}
-	return o.pending
+	return o.last
 }
 
 // size returns the bytes that wait; the caller holds the lock.
-func (o *outbox) size() int {
-	n := o.inWrite
-	if o.pending != nil {
-		n += o.pending.len()
-	}
-	return n
-}
+func (o *outbox) size() int { return o.waiting + o.inWrite }
 
 // promise reports whether the caller has to see to a flush: nobody else has
 // promised one. The caller holds the lock.
@@ -66,7 +76,7 @@ func (o *outbox) put(p publication, limit int) (flush, ok bool) {
 	if p.idAt == 0 && o.size() > limit {
 		return false, false
 	}
-	buf := o.open()
+	buf := o.chunk()
 	if buf == nil {
 		return false, true
 	}
@@ -79,6 +89,7 @@ func (o *outbox) put(p publication, limit int) (flush, ok bool) {
 	if p.payload != nil {
 		buf.share(p.payload)
 	}
+	o.waiting += p.size()
 	o.messages++
 	o.bytes += int64(p.size())
 	return o.promise(), true
@@ -91,33 +102,57 @@ func (o *outbox) sent() (messages, bytes int64) {
 	return o.messages, o.bytes
 }
 
-// add appends bytes made by fill, whatever waits already: for packets that are not
-// PUBLISH.
+// add appends bytes made by fill, whatever waits already, before the messages that wait:
+// for packets that are neither PUBLISH nor DISCONNECT.
 func (o *outbox) add(fill func(b []byte) []byte) (flush bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	buf := o.open()
-	if buf == nil {
+	if o.chunk() == nil {
 		return false
 	}
-	buf.b = fill(buf.b)
+	o.fill(o.first, fill)
 	return o.promise()
 }
 
-// acknowledge appends one packet of a QoS handshake or a PINGRESP.
+// addLast appends bytes made by fill behind everything: for DISCONNECT.
+func (o *outbox) addLast(fill func(b []byte) []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if buf := o.chunk(); buf != nil {
+		o.fill(buf, fill)
+	}
+}
+
+// fill appends to buf; the caller holds the lock.
+func (o *outbox) fill(buf *buffer, fill func(b []byte) []byte) {
+	before := len(buf.b)
+	buf.b = fill(buf.b)
+	o.grown(buf, len(buf.b)-before)
+}
+
+// grown counts n bytes that are not PUBLISH; the caller holds the lock.
+func (o *outbox) grown(buf *buffer, n int) {
+	buf.control += n
+	o.control += n
+	o.waiting += n
+}
+
+// acknowledge appends one packet of a QoS handshake or a PINGRESP as add does.
 func (o *outbox) acknowledge(t packet.Type, id uint16, code colibri.ReasonCode, v colibri.Version) (flush bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	buf := o.open()
-	if buf == nil {
+	if o.chunk() == nil {
 		return false
 	}
+	buf := o.first
+	before := len(buf.b)
 	buf.b = appendAcknowledgement(buf.b, t, id, code, v)
+	o.grown(buf, len(buf.b)-before)
 	return o.promise()
 }
 
-// hasRoom reports whether less than limit bytes wait. If not, the outbox is starved: it
-// pumps the Session when it has been emptied.
+// hasRoom reports whether no more than limit bytes wait. If not, the outbox is starved: it
+// pumps the Session when half of that has been written.
 func (o *outbox) hasRoom(limit int) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -128,24 +163,24 @@ func (o *outbox) hasRoom(limit int) bool {
 	return false
 }
 
-// hunger has the Session pumped when the outbox has been emptied. It returns false when
-// nothing waits: nobody would see to it.
+// hunger has the Session pumped when the outbox has been written further. It returns
+// false when nothing waits: nobody would see to it.
 func (o *outbox) hunger() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.pending == nil && !o.writing {
+	if o.first == nil && !o.writing {
 		return false
 	}
 	o.starved = true
 	return true
 }
 
-// wantRoom returns a channel that is closed when the outbox has been emptied or
-// closed, or nil when no more than limit bytes wait.
-func (o *outbox) wantRoom(limit int) <-chan struct{} {
+// wantRoom returns a channel that is closed when the client has taken its
+// acknowledgements or the outbox is closed, or nil when few of them wait.
+func (o *outbox) wantRoom() <-chan struct{} {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.size() <= limit || o.closed {
+	if o.control <= controlBytes || o.closed {
 		return nil
 	}
 	if o.room == nil {
@@ -154,13 +189,13 @@ func (o *outbox) wantRoom(limit int) <-chan struct{} {
 	return o.room
 }
 
-// take begins a write: it returns what waits, or nil when there is nothing or somebody
+// take begins a write: it returns the first chunk, or nil when there is none or somebody
 // writes already.
 func (o *outbox) take() *buffer {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.promised = false
-	if o.writing || o.closed || o.pending == nil {
+	if o.writing || o.closed || o.first == nil {
 		return nil
 	}
 	o.writing = true
@@ -168,28 +203,36 @@ func (o *outbox) take() *buffer {
 }
 
 func (o *outbox) swap() *buffer {
-	buf := o.pending
-	o.pending = nil
+	buf := o.first
+	o.first, buf.next = buf.next, nil
+	if o.first == nil {
+		o.last = nil
+	}
 	o.inWrite = buf.len()
+	o.waiting -= o.inWrite
 	return buf
 }
 
-// next ends a write. It returns what has come meanwhile, or nil and what is to be done
-// now that the outbox is empty: pump the Session, close the Network Connection.
-func (o *outbox) next() (buf *buffer, pump, closeNow bool) {
+// next ends the write of a chunk. It returns the next one, or nil, and what is to be done
+// meanwhile: pump the Session, as no more than half of limit waits; close the Network
+// Connection.
+func (o *outbox) next(written *buffer, limit int) (buf *buffer, pump, closeNow bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.inWrite = 0
+	o.control -= written.control
 	o.promised = false
-	if o.pending != nil && !o.closed {
-		return o.swap(), false, false
-	}
-	o.writing = false
-	pump, o.starved = o.starved, false
-	if o.room != nil {
+	if o.room != nil && o.control <= controlBytes/2 {
 		close(o.room)
 		o.room = nil
 	}
+	if o.waiting <= limit/2 {
+		pump, o.starved = o.starved, false
+	}
+	if o.first != nil && !o.closed {
+		return o.swap(), pump, false
+	}
+	o.writing = false
 	if o.closing {
 		o.closed = true
 	}
@@ -205,7 +248,7 @@ func (o *outbox) finish() (idle bool) {
 		return false
 	}
 	o.closing = true
-	if o.pending == nil && !o.writing {
+	if o.first == nil && !o.writing {
 		o.closed = true
 		return true
 	}
@@ -217,18 +260,25 @@ func (o *outbox) shut() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.closed = true
-	if o.pending != nil {
-		o.pending.release()
-		o.pending = nil
+	for o.first != nil {
+		buf := o.first
+		o.first, buf.next = buf.next, nil
+		buf.release()
 	}
+	o.last, o.waiting = nil, 0
 	if o.room != nil {
 		close(o.room)
 		o.room = nil
 	}
 }
 
+// flushPumps is how often flush lets the Session go on before it leaves the rest to drain,
+// as it may run in the goroutine of another client.
+const flushPumps = 4
+
 // flush writes what waits in c's outbox, without blocking.
 func (c *conn) flush(w *writer) {
+	pumps := 0
 	for buf := c.out.take(); buf != nil; {
 		n, err := c.writeSome(w, buf)
 		if err != nil {
@@ -236,19 +286,13 @@ func (c *conn) flush(w *writer) {
 			c.writeFailed(err)
 			return
 		}
-		if n < buf.len() {
+		if n < buf.len() || pumps == flushPumps {
 			go c.drain(buf, n)
 			return
 		}
-		buf.release()
-		var pump, closeNow bool
-		buf, pump, closeNow = c.out.next()
-		if closeNow {
-			c.hangUp()
-		}
-		if pump {
-			c.pump()
-			buf = c.out.take()
+		var pumped bool
+		if buf, pumped = c.written(buf); pumped {
+			pumps++
 		}
 	}
 }
@@ -262,25 +306,29 @@ const closeTime = 5 * time.Second
 func (c *conn) drain(buf *buffer, n int) {
 	w := writers.Get().(*writer)
 	defer writers.Put(w)
-	for {
+	for ; buf != nil; n = 0 {
 		if err := c.writeAll(w, buf, n); err != nil {
 			buf.release()
 			c.writeFailed(err)
 			return
 		}
-		buf.release()
-		n = 0
-		var pump, closeNow bool
-		buf, pump, closeNow = c.out.next()
-		if closeNow {
-			c.hangUp()
-		}
-		if pump {
-			c.pump()
-			buf = c.out.take()
-		}
-		if buf == nil {
-			return
+		buf, _ = c.written(buf)
+	}
+}
+
+// written ends the write of a chunk and returns the next one, nil when there is none.
+// pumped says that the Session was asked for more.
+func (c *conn) written(buf *buffer) (next *buffer, pumped bool) {
+	next, pump, closeNow := c.out.next(buf, c.broker.limits.OutboxBytes)
+	buf.release()
+	if closeNow {
+		c.hangUp()
+	}
+	if pump {
+		c.pump()
+		if next == nil {
+			next = c.out.take()
 		}
 	}
+	return next, pump
 }
