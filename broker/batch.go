@@ -40,6 +40,7 @@ type batch struct {
 	touched   []*conn
 	published int64
 	received  int64
+	unheard   int // messages of the connection that no Subscription matched
 }
 
 // held is a reply that waits for the record step.
@@ -103,6 +104,9 @@ func (c *conn) process(b *batch, data []byte) error {
 	for {
 		n, err := c.walk(b, data)
 		data = data[n:]
+		if !c.slowDown(n) {
+			return net.ErrClosed
+		}
 		if err == io.ErrUnexpectedEOF {
 			break
 		}
@@ -182,6 +186,9 @@ func (c *conn) step(b *batch, p packet.Packet) error {
 	switch b.out.Request.Kind {
 	case session.Publish:
 		b.received++
+		if c.throttle != nil {
+			c.throttle.published++
+		}
 		return c.publish(b)
 	case session.Subscribe:
 		c.deep = true
@@ -207,6 +214,7 @@ func (c *conn) receive(b *batch, p packet.Packet) error {
 	if err := s.state.Receive(b.now, p, &b.out); err != nil {
 		return err
 	}
+	c.broker.dropOutput(s, &b.out)
 	switch p.Type() {
 	case packet.PUBACK, packet.PUBREC, packet.PUBCOMP: // the window may have opened
 		s.pump(b, &b.out)
@@ -281,6 +289,14 @@ func (b *batch) flush() {
 	if b.received > 0 {
 		counters.publishReceived.Add(b.received)
 		b.received = 0
+	}
+	if b.unheard > 0 {
+		var publisher *liveSession
+		if b.conn != nil {
+			publisher = b.conn.session
+		}
+		b.broker.drop(publisher, DropNoSubscribers, b.unheard)
+		b.unheard = 0
 	}
 	b.encoder.begin(nil, time.Time{})
 }

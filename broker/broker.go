@@ -12,7 +12,6 @@ import (
 	"github.com/colibri-mqtt/colibri"
 	"github.com/colibri-mqtt/colibri/internal/router"
 	"github.com/colibri-mqtt/colibri/internal/session"
-	"github.com/colibri-mqtt/colibri/topic"
 )
 
 // Broker is an MQTT server. New makes one; Shutdown ends it.
@@ -26,10 +25,19 @@ type Broker struct {
 	events        func(Event)
 	logger        *slog.Logger
 
+	whenFull            WhenFull
+	without             Without
+	disconnectDenied    bool
+	checkPayloads       bool
+	responseInformation func(ClientInfo) string
+
 	registry   registry
 	router     *router.Router[*liveSession]
-	retained   topic.Names[colibri.Message]
+	retained   retainedStore
 	conns      connSet
+	pending    atomic.Int32 // Network Connections without an accepted CONNECT
+	rate       connectRate
+	draining   atomic.Pointer[moved]
 	alarm      alarm
 	batches    sync.Pool
 	recordGate chan struct{} // recordsInFlight
@@ -57,8 +65,15 @@ func New(config Config) (*Broker, error) {
 		limits:        config.Limits.withDefaults(),
 		events:        config.Events,
 		logger:        config.Logger,
-		recordGate:    make(chan struct{}, recordsInFlight),
-		listeners:     make(map[net.Listener]struct{}),
+
+		whenFull:            config.WhenFull,
+		without:             config.Without,
+		disconnectDenied:    config.DisconnectDenied,
+		checkPayloads:       config.CheckPayloads,
+		responseInformation: config.ResponseInformation,
+
+		recordGate: make(chan struct{}, recordsInFlight),
+		listeners:  make(map[net.Listener]struct{}),
 	}
 	if b.limits.Inflight > 65_535 || b.limits.Inflight < 0 {
 		return nil, errors.New("broker: Limits.Inflight must be 1 to 65535")
@@ -78,6 +93,7 @@ func New(config Config) (*Broker, error) {
 		ReceiveMaximum:    b.limits.ReceiveMaximum,
 		QueueMessages:     max(0, b.limits.QueueMessages),
 		QueueBytes:        max(0, b.limits.QueueBytes),
+		DropOldest:        b.whenFull == FullDropOldest,
 		Subscriptions:     b.limits.Subscriptions,
 		TopicAliasMaximum: b.limits.TopicAliasMaximum,
 	}

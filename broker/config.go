@@ -24,6 +24,20 @@ type Config struct {
 	Peers Peers
 	// Limits bound what clients may use; zero fields take the defaults of DefaultLimits.
 	Limits Limits
+	// WhenFull says which message gives way when the queue of a client is full.
+	WhenFull WhenFull
+	// Without names what this broker does not offer; the zero value offers everything.
+	Without Without
+	// DisconnectDenied closes the connection of a client before 5.0 that publishes what the
+	// Authorizer refuses, as it cannot be told otherwise [MQTT311-3.3.5-2].
+	DisconnectDenied bool
+	// CheckPayloads refuses messages with Payload Format Indicator 1 whose payload is not
+	// UTF-8 [MQTT-3.3.2-4]: Reason Code 0x99.
+	CheckPayloads bool
+	// ResponseInformation returns what a 5.0 client that asks for it is told as Response
+	// Information, such as the prefix of the Response Topics that it may use; empty for
+	// nothing. It must not block. Nil tells nobody anything [MQTT-3.1.2-28].
+	ResponseInformation func(ClientInfo) string
 	// Events receives everything worth knowing that happens, in the goroutine in which
 	// it happens: it must not block and must not call the Broker. Nil discards them.
 	Events func(Event)
@@ -31,11 +45,34 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// Limits bound what one client, and all of them, may use.
+// WhenFull says which message gives way when a queue is full: Limits.QueueMessages or
+// QueueBytes. The publisher of 5.0 is told with Reason Code 0x97 when nobody gets its
+// message, and with a Reason String when some do not.
+type WhenFull int
+
+const (
+	// FullDropNewest lets the new message go: what was acknowledged before is not lost, and
+	// one client that has gone does not stop the publishers. It is the default for both.
+	FullDropNewest WhenFull = iota
+	// FullDropOldest lets the message go that has waited longest: for values of which the
+	// latest counts. It was acknowledged.
+	FullDropOldest
+	// FullReject refuses the message for everybody: for publishers that keep it and try
+	// again. Two that publish at once can still find the last place taken; then the message
+	// is dropped as the newest.
+	FullReject
+)
+
+// Limits bound what one client, and all of them, may use. Stats.Limited counts how often
+// each was reached, Stats.Dropped the messages that it cost.
 type Limits struct {
 	ConnectTime       time.Duration // from the opened Network Connection to the complete CONNECT; 10 s
 	ConnectBytes      int           // size of a CONNECT packet; 100,000
-	Connections       int           // Network Connections at the same time; 0: no limit
+	Connections       int           // Network Connections at the same time; 0: no limit. Refused with 0x97
+	Unauthenticated   int           // of them without an accepted CONNECT; 10,000. Closed without an answer
+	ConnectRate       int           // CONNECT packets a second; 0: no limit. Refused with 0x9F
+	MessageRate       int           // PUBLISH packets of one client a second; 0: no limit. What is more is read later
+	ByteRate          int           // bytes of one client a second; 0: no limit. What is more is read later
 	PacketBytes       int           // size of a packet from a client; 2,000,000. Told to 5.0 clients as Maximum Packet Size
 	KeepAlive         uint16        // longest Keep Alive in seconds, imposed on 5.0 clients as Server Keep Alive; 0: no limit
 	Inflight          int           // QoS 1 and 2 messages on their way to one client; 20
@@ -43,10 +80,13 @@ type Limits struct {
 	QueueMessages     int           // QoS 1 and 2 messages that wait for one client; 100,000. Below 0: no limit
 	QueueBytes        int           // their bytes; 64 MiB. Below 0: no limit
 	OutboxBytes       int           // bytes that wait for one client's Network Connection before QoS 0 messages are dropped; 1 MiB
-	Subscriptions     int           // of one Session; 0: no limit
-	TopicLevels       int           // levels of a Topic Name or Topic Filter; 200
+	Subscriptions     int           // of one Session; 0: no limit. Refused with 0x97
+	TopicLevels       int           // levels of a Topic Name or Topic Filter; 200. Refused with 0x90, 0x8F
+	TopicBytes        int           // bytes of a Topic Name or Topic Filter; 0: no limit. Refused likewise
 	Retained          int           // Retained Messages; 0: no limit
+	RetainedBytes     int           // their topics and payloads; 0: no limit
 	TopicAliasMaximum uint16        // Topic Aliases that a 5.0 client may use towards us; 10
+	TopicAliases      uint16        // most Topic Aliases that we use towards a 5.0 client that takes them; 32
 	SessionExpiry     uint32        // longest Session Expiry Interval in seconds; 0: no limit
 }
 
@@ -55,6 +95,7 @@ func DefaultLimits() Limits {
 	return Limits{
 		ConnectTime:       10 * time.Second,
 		ConnectBytes:      100_000,
+		Unauthenticated:   10_000,
 		PacketBytes:       2_000_000,
 		Inflight:          20,
 		ReceiveMaximum:    1_000,
@@ -63,6 +104,7 @@ func DefaultLimits() Limits {
 		OutboxBytes:       1 << 20,
 		TopicLevels:       200,
 		TopicAliasMaximum: 10,
+		TopicAliases:      32,
 	}
 }
 
@@ -70,6 +112,7 @@ func (l Limits) withDefaults() Limits {
 	d := DefaultLimits()
 	orDefault(&l.ConnectTime, d.ConnectTime)
 	orDefault(&l.ConnectBytes, d.ConnectBytes)
+	orDefault(&l.Unauthenticated, d.Unauthenticated)
 	orDefault(&l.PacketBytes, d.PacketBytes)
 	orDefault(&l.Inflight, d.Inflight)
 	orDefault(&l.ReceiveMaximum, d.ReceiveMaximum)
@@ -78,6 +121,7 @@ func (l Limits) withDefaults() Limits {
 	orDefault(&l.OutboxBytes, d.OutboxBytes)
 	orDefault(&l.TopicLevels, d.TopicLevels)
 	orDefault(&l.TopicAliasMaximum, d.TopicAliasMaximum)
+	orDefault(&l.TopicAliases, d.TopicAliases)
 	l.PacketBytes = min(l.PacketBytes, 268_435_460)
 	l.ConnectBytes = min(l.ConnectBytes, l.PacketBytes)
 	return l

@@ -29,6 +29,7 @@ type conn struct {
 	recording atomic.Int32 // batches of this connection that wait for the Log
 	ending    atomic.Pointer[ending]
 
+	throttle *throttle // nil without a limit; only the reader uses it
 	firehose *firehose // nil without a Subscription to everything; only the reader uses it
 	partial  []byte    // the beginning of a packet; only the reader uses it
 	need     int       // size of that packet once it is known; 0 before
@@ -98,6 +99,7 @@ func (c *conn) hangUp() {
 
 func (c *conn) appendDisconnect(b []byte, err error) []byte {
 	p := &packet.Disconnect{Code: disconnectCode(err)}
+	p.Properties = withReference(p.Properties, err)
 	if reason := reasonOf(err); reason != "" {
 		p.Properties = p.Properties.AppendValue(colibri.ReasonString, reason)
 	}
@@ -130,6 +132,9 @@ func (c *conn) end(err error) {
 	c.broker.conns.remove(c)
 	c.broker.leave(c)
 	why := c.ending.Load()
+	if l, ok := limitOf(why.code); ok && why.err != nil {
+		c.broker.limited(c.client, l)
+	}
 	if broken, ok := errors.AsType[*invariantBroken](why.err); ok {
 		c.broker.logger.Error("internal error; the connection was closed", "client", c.client.ClientID,
 			"error", broken.Error(), "stack", string(broken.stack))

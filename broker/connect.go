@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"time"
 
@@ -68,6 +69,13 @@ func (c *conn) begin(early []byte) error {
 // client has sent behind its CONNECT, or nil when nc was refused and closed.
 func (b *Broker) accept(ctx context.Context, nc net.Conn) (c *conn, early []byte) {
 	b.emit(Opened{Remote: nc.RemoteAddr(), Local: nc.LocalAddr()})
+	defer b.pending.Add(-1)
+	if int(b.pending.Add(1)) > b.limits.Unauthenticated {
+		b.limited(ClientInfo{}, LimitUnauthenticated)
+		b.refuse(nc, nil, &colibri.Error{Op: "connection", Code: colibri.QuotaExceeded,
+			Err: errors.New("too many connections have not sent their CONNECT yet")})
+		return nil, nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, b.limits.ConnectTime)
 	defer cancel()
 	nc.SetDeadline(time.Now().Add(b.limits.ConnectTime))
@@ -79,6 +87,9 @@ func (b *Broker) accept(ctx context.Context, nc net.Conn) (c *conn, early []byte
 	}
 	unwatch()
 	if err != nil {
+		if errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == context.DeadlineExceeded {
+			b.limited(ClientInfo{}, LimitConnectTime)
+		}
 		b.refuse(nc, p, err)
 		return nil, nil
 	}
@@ -108,6 +119,7 @@ func (b *Broker) readConnect(nc net.Conn) (p *packet.Connect, early []byte, err 
 				return nil, nil, &colibri.Error{Op: kind.String(), Code: colibri.ProtocolError, Rule: "MQTT-3.1.0-1",
 					Err: errors.New("the first packet must be CONNECT")}
 			case size > b.limits.ConnectBytes:
+				b.limited(ClientInfo{}, LimitConnectBytes)
 				return nil, nil, &colibri.Error{Op: "CONNECT", Code: colibri.PacketTooLarge,
 					Err: fmt.Errorf("%d bytes, and this Server takes %d", size, b.limits.ConnectBytes)}
 			case n >= size:
@@ -150,10 +162,17 @@ func (b *Broker) admit(ctx context.Context, nc net.Conn, p *packet.Connect) (*Co
 	refusal := func(code colibri.ReasonCode, rule, reason string) error {
 		return &colibri.Error{Op: "CONNECT", Code: code, Rule: rule, Err: errors.New(reason)}
 	}
+	client := ClientInfo{ClientID: strings.Clone(p.ClientID), UserName: strings.Clone(p.UserName)}
 	switch {
 	case b.closing.Load():
 		return nil, refusal(colibri.ServerShuttingDown, "", "this Server is shutting down")
+	case b.draining.Load() != nil:
+		return nil, b.draining.Load()
+	case b.limits.ConnectRate > 0 && b.rate.exceeded(time.Now(), b.limits.ConnectRate):
+		b.limited(client, LimitConnectRate)
+		return nil, refusal(colibri.ConnectionRateExceeded, "", fmt.Sprintf("this Server takes %d connections a second", b.limits.ConnectRate))
 	case b.limits.Connections > 0 && b.conns.len() >= b.limits.Connections:
+		b.limited(client, LimitConnections)
 		return nil, refusal(colibri.QuotaExceeded, "", "this Server has as many connections as it may have")
 	case p.ClientID == "" && p.Version == colibri.V31:
 		return nil, refusal(colibri.ClientIdentifierNotValid, "", "MQTT 3.1 requires a Client Identifier")
@@ -162,6 +181,7 @@ func (b *Broker) admit(ctx context.Context, nc net.Conn, p *packet.Connect) (*Co
 	case p.Properties.Has(colibri.AuthenticationMethod):
 		return nil, refusal(colibri.BadAuthenticationMethod, "MQTT-4.12.0-1", "this Server knows no Authentication Method")
 	case p.Version < colibri.V5 && b.limits.KeepAlive > 0 && (p.KeepAlive == 0 || p.KeepAlive > b.limits.KeepAlive):
+		b.limited(client, LimitKeepAlive)
 		return nil, refusal(colibri.ClientIdentifierNotValid, "", fmt.Sprintf("Keep Alive must be 1 to %d seconds", b.limits.KeepAlive))
 	}
 	r := &ConnectRequest{Version: p.Version, ClientID: strings.Clone(p.ClientID), HasUserName: p.HasUserName, UserName: strings.Clone(p.UserName),
@@ -180,9 +200,12 @@ func (b *Broker) admit(ctx context.Context, nc net.Conn, p *packet.Connect) (*Co
 		}
 	}
 	if p.Will != nil {
+		if code, why := b.without.message(p.Will.QoS, p.Will.Retain); code.Failed() { // [MQTT-3.2.2-12] [MQTT-3.2.2-13]
+			return nil, refusal(code, "", "Will Message: "+why)
+		}
 		will, _ := willMessage(p.Will)
-		if code := b.mayPublish(ClientInfo{ClientID: r.ClientID, UserName: r.UserName}, will); code.Failed() {
-			return nil, refusal(sendable(packet.CONNACK, code), "", "the Will Topic is not allowed")
+		if result := b.mayPublish(ClientInfo{ClientID: r.ClientID, UserName: r.UserName}, will); result.code.Failed() {
+			return nil, refusal(sendable(packet.CONNACK, result.code), "", "Will Message: "+result.reason)
 		}
 	}
 	return r, nil
@@ -229,7 +252,7 @@ func refusalConnack(p *packet.Connect, err error) []byte {
 		}
 		return appendPacket(nil, &packet.Connack{Code: colibri.ReasonCode(returnCode)}, colibri.V311) // [MQTT311-3.2.2-4]
 	}
-	answer := &packet.Connack{Code: code} // [MQTT-3.2.2-6]
+	answer := &packet.Connack{Code: code, Properties: withReference(nil, err)} // [MQTT-3.2.2-6]
 	bytes := appendPacket(nil, answer, colibri.V5)
 	if reason := reasonOf(err); reason != "" {
 		answer.Properties = answer.Properties.AppendValue(colibri.ReasonString, reason)
@@ -256,15 +279,26 @@ func (b *Broker) welcome(nc net.Conn, p *packet.Connect, r *ConnectRequest) *con
 			o.ReceiveMaximum = uint16(n)
 		}
 		c.maxPacket, _ = p.Properties.Number(colibri.MaximumPacketSize)
+		if wanted, ok := p.Properties.Number(colibri.RequestProblemInformation); ok && wanted == 0 {
+			o.NoReasons = true // [MQTT-3.1.2-29]
+		}
+		if most, _ := p.Properties.Number(colibri.TopicAliasMaximum); most > 0 { // [MQTT-3.1.2-26] [MQTT-3.1.2-27]
+			c.out.aliases = session.NewAliases(min(uint16(most), b.limits.TopicAliases))
+		}
 	}
-	if b.limits.SessionExpiry > 0 {
-		o.ExpiryInterval = min(o.ExpiryInterval, b.limits.SessionExpiry)
+	if most := b.limits.SessionExpiry; most > 0 && o.ExpiryInterval > most {
+		o.ExpiryInterval = most
+		b.limited(c.client, LimitSessionExpiry)
+	}
+	if b.limits.MessageRate > 0 || b.limits.ByteRate > 0 {
+		c.throttle = new(throttle)
 	}
 	if p.Will != nil {
 		o.Will, o.WillDelay = willMessage(p.Will)
 	}
 	if p.Version == colibri.V5 && b.limits.KeepAlive > 0 && (c.keepAlive == 0 || c.keepAlive > b.limits.KeepAlive) {
 		c.keepAlive = b.limits.KeepAlive
+		b.limited(c.client, LimitKeepAlive)
 	}
 	_, present := b.join(c, r.ClientID, p.CleanStart, o, func(present bool) []byte {
 		return b.connack(c, p, r, o, present)
@@ -289,6 +323,12 @@ func (b *Broker) connack(c *conn, p *packet.Connect, r *ConnectRequest, o sessio
 			ps = ps.AppendValue(colibri.AssignedClientIdentifier, r.ClientID) // [MQTT-3.1.3-7]
 		}
 		ps = ps.AppendNumber(colibri.TopicAliasMaximum, uint32(b.limits.TopicAliasMaximum))
+		ps = b.without.announce(ps)
+		if asked, _ := p.Properties.Number(colibri.RequestResponseInformation); asked == 1 && b.responseInformation != nil {
+			if information := b.responseInformation(c.client); information != "" { // [MQTT-3.1.2-28]
+				ps = ps.AppendValue(colibri.ResponseInformation, information)
+			}
+		}
 		if c.keepAlive != p.KeepAlive {
 			ps = ps.AppendNumber(colibri.ServerKeepAlive, uint32(c.keepAlive)) // [MQTT-3.2.2-21]
 		}

@@ -1,8 +1,11 @@
 package broker
 
 import (
+	"errors"
+	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/colibri-mqtt/colibri"
 	"github.com/colibri-mqtt/colibri/internal/session"
@@ -10,41 +13,71 @@ import (
 	"github.com/colibri-mqtt/colibri/topic"
 )
 
+// outcome is what became of a message: the code for its publisher, and in plain words what
+// the code does not say. dropped is the reason under which a refusal is counted.
+type outcome struct {
+	code    colibri.ReasonCode
+	reason  string
+	dropped DropReason
+}
+
 // publish decides the PUBLISH that c's Session has asked for, and acknowledges it.
 func (c *conn) publish(b *batch) error {
 	r := &b.out.Request
-	code := c.broker.mayPublish(c.client, &r.Message)
-	if code.Failed() {
-		c.broker.drop(c.client, DropDenied, 1)
+	s := c.session
+	if code, why := c.broker.without.message(r.Message.QoS, r.Message.Retain); code.Failed() {
+		c.broker.drop(s, DropInvalid, 1)
+		return &colibri.Error{Op: "PUBLISH", Code: code, Err: errors.New(why)}
+	}
+	result := c.broker.mayPublish(c.client, &r.Message)
+	if result.code.Failed() {
+		c.broker.drop(s, result.dropped, 1)
+		if c.version < colibri.V5 && c.broker.disconnectDenied && result.dropped == DropDenied {
+			return &colibri.Error{Op: "PUBLISH", Code: colibri.NotAuthorized, Rule: "MQTT311-3.3.5-2", Err: errors.New(result.reason)}
+		}
 	} else {
-		code = b.publish(c, &r.Message)
+		result = b.publish(c, &r.Message)
 	}
 	if r.Message.QoS == colibri.AtMostOnce {
 		return nil
 	}
-	s := c.session
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if r.Message.QoS == colibri.ExactlyOnce && !code.Failed() {
+	if r.Message.QoS == colibri.ExactlyOnce && !result.code.Failed() {
 		b.recordReceived(s, r.PacketID)
 	}
-	s.state.Published(r.PacketID, r.Message.QoS, code, &b.out)
+	s.state.Published(r.PacketID, r.Message.QoS, result.code, result.reason, &b.out)
 	b.reply(c, &b.out)
 	return nil
 }
 
 // mayPublish decides whether client may publish m, also as its Will Message.
-func (b *Broker) mayPublish(client ClientInfo, m *colibri.Message) colibri.ReasonCode {
-	if strings.Count(m.Topic, "/") >= b.limits.TopicLevels {
-		return colibri.TopicNameInvalid
+func (b *Broker) mayPublish(client ClientInfo, m *colibri.Message) outcome {
+	switch {
+	case strings.Count(m.Topic, "/") >= b.limits.TopicLevels:
+		return outcome{colibri.TopicNameInvalid, fmt.Sprintf("the Topic Name has more than %d levels", b.limits.TopicLevels), DropInvalid}
+	case b.limits.TopicBytes > 0 && len(m.Topic) > b.limits.TopicBytes:
+		return outcome{colibri.TopicNameInvalid, fmt.Sprintf("the Topic Name has more than %d bytes", b.limits.TopicBytes), DropInvalid}
+	case b.checkPayloads && !formatKept(m): // [MQTT-3.3.2-4] leaves the check to us
+		return outcome{colibri.PayloadFormatInvalid, "the payload is not UTF-8, as its Payload Format Indicator says", DropInvalid}
 	}
-	if b.authorizer != nil {
-		return sendable(packet.PUBACK, b.authorizer.Publish(client, m.Topic, m.QoS, m.Retain))
+	code := colibri.Success
+	switch {
+	case b.authorizer != nil:
+		code = sendable(packet.PUBACK, b.authorizer.Publish(client, m.Topic, m.QoS, m.Retain))
+	case strings.HasPrefix(m.Topic, "$SYS/") || m.Topic == "$SYS":
+		code = colibri.NotAuthorized
 	}
-	if strings.HasPrefix(m.Topic, "$SYS/") || m.Topic == "$SYS" {
-		return colibri.NotAuthorized
+	if code.Failed() {
+		return outcome{code, "this client may not publish to this topic", DropDenied}
 	}
-	return colibri.Success
+	return outcome{}
+}
+
+// formatKept reports whether the payload is UTF-8 if the Payload Format Indicator says so.
+func formatKept(m *colibri.Message) bool {
+	format, _ := m.Properties.Number(colibri.PayloadFormatIndicator)
+	return format != 1 || utf8.Valid(m.Payload)
 }
 
 // sendable returns the code of an Authorizer, or one that says less when the packet that
@@ -59,7 +92,7 @@ func sendable(t packet.Type, code colibri.ReasonCode) colibri.ReasonCode {
 // publish takes ownership of m: it retains it if m asks for that and hands it to every
 // Session with a matching Subscription. from is the publisher's connection, nil when it
 // is the broker itself. m may alias the batch's buffer.
-func (b *batch) publish(from *conn, m *colibri.Message) colibri.ReasonCode {
+func (b *batch) publish(from *conn, m *colibri.Message) outcome {
 	var publisher *liveSession
 	if from != nil {
 		publisher = from.session
@@ -68,65 +101,110 @@ func (b *batch) publish(from *conn, m *colibri.Message) colibri.ReasonCode {
 		own.Expires = b.now.UnixNano() + int64(seconds)*int64(time.Second)
 		m = &own
 	}
+	if b.broker.whenFull == FullReject && m.QoS > colibri.AtMostOnce {
+		b.broker.router.Route(m.Topic, publisher, &b.matches)
+		if b.anyFull(m) {
+			b.broker.drop(publisher, DropRejected, 1)
+			return outcome{colibri.QuotaExceeded, "refused for all, as the queue of a subscriber is full", DropRejected}
+		}
+	}
+	retained := true
 	if m.Retain { // before Route: who subscribes meanwhile must not miss it in both places
 		m = m.Clone()
-		b.retain(from, m)
+		retained = b.retain(publisher, m)
 	}
 	b.broker.router.Route(m.Topic, publisher, &b.matches)
 	if !m.Retain && len(b.matches.List) > 0 && (m.QoS > colibri.AtMostOnce || len(m.Payload) >= shareBytes) {
 		m = m.Clone() // Sessions or outboxes keep it
 	}
+	full := 0
 	if m.Expires == 0 || !m.Expired(b.now) {
 		b.encoder.begin(m, b.now)
 		b.stored = 0
 		for i := range b.matches.List {
 			match := &b.matches.List[i]
-			d := colibri.Delivery{
-				Message: m,
-				QoS:     min(m.QoS, match.QoS),
-				Retain:  m.Retain && match.RetainAsPublished, // [MQTT-3.3.1-12], [MQTT-3.3.1-13]
+			if !b.deliver(match.Subscriber, match.Delivery(m)) {
+				full++
 			}
-			switch {
-			case match.Identifiers != nil:
-				d.Identifiers = match.Identifiers
-			case match.Identifier != 0:
-				d.Identifiers = []uint32{match.Identifier}
-			}
-			b.deliver(match.Subscriber, d)
 		}
+	} else {
+		b.broker.drop(publisher, DropExpired, 1)
 	}
-	if len(b.matches.List) == 0 {
-		return colibri.NoMatchingSubscribers
-	}
-	return colibri.Success
+	return b.outcome(publisher, m, full, retained)
 }
 
-// deliver hands one Session its copy of the message.
-func (b *batch) deliver(s *liveSession, d colibri.Delivery) {
+// outcome says what the publisher of m is told: an error only when nobody has the
+// message, as one that is sent again for the sake of a few reaches the others twice.
+func (b *batch) outcome(publisher *liveSession, m *colibri.Message, full int, retained bool) outcome {
+	matches := len(b.matches.List)
+	switch {
+	case !retained && matches == full:
+		return outcome{colibri.QuotaExceeded, "not retained, as too much is retained already, and nobody else gets it", DropRetained}
+	case !retained:
+		return outcome{reason: "delivered but not retained, as too much is retained already"}
+	case full > 0 && full == matches && !m.Retain:
+		return outcome{colibri.QuotaExceeded, "the queue of every subscriber is full", DropQueueFull}
+	case full > 0:
+		return outcome{reason: fmt.Sprintf("%d of %d subscribers do not get it, as their queues are full", full, matches)}
+	case matches > 0:
+		return outcome{}
+	case !m.Retain:
+		b.unheard++
+	}
+	return outcome{code: colibri.NoMatchingSubscribers}
+}
+
+// anyFull reports whether a Session that matches has no place for m.
+func (b *batch) anyFull(m *colibri.Message) bool {
+	for i := range b.matches.List {
+		match := &b.matches.List[i]
+		if min(m.QoS, match.QoS) == colibri.AtMostOnce {
+			continue
+		}
+		s := match.Subscriber
+		s.mu.Lock()
+		takes := s.ended || s.state.Takes(b.now, match.Delivery(m))
+		s.mu.Unlock()
+		if !takes {
+			return true
+		}
+	}
+	return false
+}
+
+// deliver hands one Session its copy of the message. It returns false when the Session's
+// queue is full.
+func (b *batch) deliver(s *liveSession, d colibri.Delivery) bool {
 	if d.QoS == colibri.AtMostOnce { // needs nothing of the Session's state
 		if c := s.conn.Load(); c != nil {
 			b.qos0 = d
 			b.send(c, &session.Reply{Type: packet.PUBLISH, Delivery: &b.qos0})
+		} else {
+			b.broker.drop(s, DropOffline, 1)
 		}
-		return
+		return true
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended {
-		return
+		return true
 	}
 	c := s.conn.Load()
 	room := c != nil && c.out.hasRoom(b.broker.limits.OutboxBytes)
 	b.other.Reset()
-	switch s.state.Deliver(d, room, &b.other) {
+	verdict := s.state.Deliver(b.now, d, room, &b.other)
+	b.broker.dropOutput(s, &b.other)
+	switch verdict {
 	case session.Sent:
 		b.recordDelivery(s, &d)
 		b.reply(c, &b.other)
 	case session.Queued:
 		b.recordDelivery(s, &d)
 	case session.QueueFull:
-		b.broker.drop(ClientInfo{ClientID: s.clientID}, DropQueueFull, 1)
+		b.broker.drop(s, DropQueueFull, 1)
+		return false
 	}
+	return true
 }
 
 // subscribe decides the Subscriptions that c's Session has asked for, answers them, and
@@ -136,9 +214,18 @@ func (c *conn) subscribe(b *batch) error {
 	codes := make([]colibri.ReasonCode, len(r.Subscriptions))
 	var retained []colibri.Subscription
 	answers := make([]Subscribed, len(r.Subscriptions))
+	reason := "" // the first thing that the codes do not say
+	if err := c.useOnlyWhatIs(r.Subscriptions); err != nil {
+		return err
+	}
 	for i, sub := range r.Subscriptions { // as if each came alone [MQTT-3.8.4-5]
-		granted, existed, code := c.grant(b, sub)
+		granted, existed, code, why := c.grant(b, sub)
 		codes[i] = code
+		if reason == "" && why != "" {
+			if reason = why; len(r.Subscriptions) > 1 {
+				reason = fmt.Sprintf("Subscription %d: %s", i+1, why)
+			}
+		}
 		answers[i] = Subscribed{Client: c.client, Subscription: granted, Code: code}
 		if code.Failed() {
 			continue
@@ -152,7 +239,7 @@ func (c *conn) subscribe(b *batch) error {
 			retained = append(retained, granted)
 		}
 	}
-	if err := c.subscribed(b, codes); err != nil {
+	if err := c.subscribed(b, codes, reason); err != nil {
 		return err
 	}
 	c.addRetained(b, retained)
@@ -162,92 +249,86 @@ func (c *conn) subscribe(b *batch) error {
 	return nil
 }
 
+// useOnlyWhatIs returns an error when a 5.0 client, which has been told, asks for something
+// that this broker does not offer.
+func (c *conn) useOnlyWhatIs(subscriptions []colibri.Subscription) error {
+	if c.version < colibri.V5 || c.broker.without == 0 {
+		return nil
+	}
+	for i := range subscriptions {
+		if code, why := c.broker.without.subscription(&subscriptions[i]); code.Failed() {
+			return &colibri.Error{Op: "SUBSCRIBE", Code: code, Err: errors.New(why)}
+		}
+	}
+	return nil
+}
+
 // subscribed answers the SUBSCRIBE.
-func (c *conn) subscribed(b *batch, codes []colibri.ReasonCode) error {
+func (c *conn) subscribed(b *batch, codes []colibri.ReasonCode, reason string) error {
 	s := c.session
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.conn.Load() != c {
 		return errTakenOver
 	}
-	s.state.Subscribed(b.out.Request.PacketID, codes, &b.out)
+	s.state.Subscribed(b.out.Request.PacketID, codes, reason, &b.out)
 	b.reply(c, &b.out)
 	return nil
 }
 
-// addRetained lets c's Session have what is retained for new Subscriptions.
-func (c *conn) addRetained(b *batch, subscriptions []colibri.Subscription) {
-	if len(subscriptions) == 0 || c.broker.retained.Len() == 0 {
-		return
+// grant authorizes one Subscription and enters it in the Session and the router. why says
+// in plain words what the code does not.
+func (c *conn) grant(b *batch, sub colibri.Subscription) (granted colibri.Subscription, existed bool, code colibri.ReasonCode, why string) {
+	sub, code, why = c.maySubscribe(sub)
+	refused := func(code colibri.ReasonCode, why string) (colibri.Subscription, bool, colibri.ReasonCode, string) {
+		sub.Filter = strings.Clone(sub.Filter)
+		return sub, false, code, why
 	}
-	s := c.session
-	s.mu.Lock()
-	for _, sub := range subscriptions {
-		if s.conn.Load() == c {
-			s.state.AddRetained(sub)
-		}
-	}
-	s.mu.Unlock()
-	for s.supply(b) {
-	}
-}
-
-// supply looks up the Retained Messages that s asks for, without holding its lock, and
-// sends them as far as there is room. It returns false when s asks for none.
-func (s *liveSession) supply(b *batch) bool {
-	s.mu.Lock()
-	filter, ok := s.state.WantRetained()
-	s.mu.Unlock()
-	if !ok {
-		return false
-	}
-	messages := b.broker.retainedFor(filter, b.now)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.state.SupplyRetained(filter, messages, b.broker.retained.Get)
-	b.other.Reset()
-	s.pump(b, &b.other)
-	return true
-}
-
-// supplyRetained is supply in a goroutine of its own, which ends when s asks for no more.
-func (b *Broker) supplyRetained(s *liveSession) {
-	batch := b.takeBatch()
-	defer batch.giveBack()
-	for batch.now = time.Now(); s.supply(batch); batch.now = time.Now() {
-		batch.recordAndReply()
-	}
-}
-
-// grant authorizes one Subscription and enters it in the Session and the router.
-func (c *conn) grant(b *batch, sub colibri.Subscription) (granted colibri.Subscription, existed bool, code colibri.ReasonCode) {
-	granted = sub
-	if strings.Count(sub.Filter, "/") >= c.broker.limits.TopicLevels {
-		granted.Filter = strings.Clone(sub.Filter)
-		return granted, false, colibri.TopicFilterInvalid
-	}
-	if a := c.broker.authorizer; a != nil {
-		if code = a.Subscribe(c.client, sub); code.Failed() {
-			granted.Filter = strings.Clone(sub.Filter)
-			return granted, false, sendable(packet.SUBACK, code)
-		}
-		granted.QoS = min(sub.QoS, colibri.QoS(code))
+	if code.Failed() {
+		return refused(code, why)
 	}
 	s := c.session
 	s.mu.Lock() // over both, so that Session and router agree whoever takes the Session over
 	defer s.mu.Unlock()
 	if s.conn.Load() != c {
-		granted.Filter = strings.Clone(sub.Filter)
-		return granted, false, colibri.UnspecifiedError
+		return refused(colibri.UnspecifiedError, "")
 	}
-	granted, existed, ok := s.state.Grant(granted)
+	granted, existed, ok := s.state.Grant(sub)
 	if !ok {
-		granted.Filter = strings.Clone(sub.Filter)
-		return granted, false, colibri.QuotaExceeded
+		c.broker.limited(c.client, LimitSubscriptions)
+		return refused(colibri.QuotaExceeded, fmt.Sprintf("this Session has %d Subscriptions, as many as it may have", c.broker.limits.Subscriptions))
 	}
 	c.broker.router.Subscribe(s, granted)
 	b.recordGranted(s, granted)
-	return granted, existed, colibri.ReasonCode(granted.QoS) // [MQTT-3.8.4-7]
+	return granted, existed, colibri.ReasonCode(granted.QoS), why // [MQTT-3.8.4-7]
+}
+
+// maySubscribe decides whether c may have the Subscription sub, and with which QoS.
+func (c *conn) maySubscribe(sub colibri.Subscription) (_ colibri.Subscription, code colibri.ReasonCode, why string) {
+	limits := &c.broker.limits
+	switch {
+	case strings.Count(sub.Filter, "/") >= limits.TopicLevels:
+		c.broker.limited(c.client, LimitTopic)
+		return sub, colibri.TopicFilterInvalid, fmt.Sprintf("the Topic Filter has more than %d levels", limits.TopicLevels)
+	case limits.TopicBytes > 0 && len(sub.Filter) > limits.TopicBytes:
+		c.broker.limited(c.client, LimitTopic)
+		return sub, colibri.TopicFilterInvalid, fmt.Sprintf("the Topic Filter has more than %d bytes", limits.TopicBytes)
+	}
+	if code, why = c.broker.without.subscription(&sub); code.Failed() {
+		return sub, code, why
+	}
+	asked := sub.QoS
+	sub.QoS = min(sub.QoS, c.broker.without.maximumQoS())
+	if a := c.broker.authorizer; a != nil {
+		if code = a.Subscribe(c.client, sub); code.Failed() {
+			return sub, sendable(packet.SUBACK, code), "this client may not subscribe to this filter"
+		}
+		sub.QoS = min(sub.QoS, colibri.QoS(code))
+	}
+	if sub.QoS < asked {
+		why = fmt.Sprintf("granted with QoS %d", sub.QoS)
+	}
+	return sub, colibri.ReasonCode(sub.QoS), why
 }
 
 // revoke ends one Subscription and reports whether there was one.
@@ -283,48 +364,9 @@ func (c *conn) unsubscribe(b *batch) error {
 	if s.conn.Load() != c {
 		return errTakenOver
 	}
-	s.state.Unsubscribed(r.PacketID, codes, &b.out)
+	s.state.Unsubscribed(r.PacketID, codes, "", &b.out)
 	b.reply(c, &b.out)
 	return nil
-}
-
-// retain replaces, or with an empty payload removes, what is retained for m's topic. m
-// belongs to the store from now on.
-func (b *batch) retain(from *conn, m *colibri.Message) {
-	store, limit := &b.broker.retained, b.broker.limits.Retained
-	switch {
-	case len(m.Payload) == 0: // [MQTT-3.3.1-6], [MQTT-3.3.1-7]
-		store.Delete(m.Topic)
-	case limit > 0 && store.Len() >= limit && store.Get(m.Topic) == nil:
-		var client ClientInfo
-		if from != nil {
-			client = from.client
-		}
-		b.broker.drop(client, DropRetained, 1)
-		return
-	default:
-		store.Set(m.Topic, m) // [MQTT-3.3.1-5]
-	}
-	b.recordRetained(m)
-}
-
-// retainedFor returns what is retained for the topics that filter matches, and removes
-// what has expired.
-func (b *Broker) retainedFor(filter string, now time.Time) (messages []*colibri.Message) {
-	b.retained.Select(filter, func(name string, m *colibri.Message) bool {
-		if m.Expired(now) {
-			b.retained.Update(name, func(latest *colibri.Message) *colibri.Message {
-				if latest == m {
-					return nil
-				}
-				return latest
-			})
-			return true
-		}
-		messages = append(messages, m)
-		return true
-	})
-	return messages
 }
 
 // publishWill publishes a Will Message, whose Message Expiry Interval begins now.

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/colibri-mqtt/colibri"
@@ -14,44 +15,58 @@ type publication struct {
 	payload []byte // what follows bytes, when it is shared
 	first   byte   // first byte of the packet: type, DUP, QoS and RETAIN
 	idAt    int    // offset of the Packet Identifier; 0 without one
+	aliasAt int    // offset of the Topic Alias; 0 without one
 	id      uint16
 }
 
 // size returns the size of the packet in bytes.
 func (p *publication) size() int { return len(p.bytes) + len(p.payload) }
 
+// form says how a PUBLISH names its topic.
+type form int
+
+const (
+	plain   form = iota // with its Topic Name
+	named               // with a Topic Alias as well [MQTT-3.3.2-12]
+	unnamed             // with a Topic Alias alone
+	forms
+)
+
 // encoder turns one message into PUBLISH packets for many receivers. What they share
-// is encoded once per class: version, Packet Identifier or not.
+// is encoded once per class: version, Packet Identifier or not, form.
 type encoder struct {
 	message *colibri.Message
 	now     time.Time
-	made    [2][2]bool
-	classes [2][2]publication
+	made    [2][2][forms]bool
+	classes [2][2][forms]publication
 	packet  packet.Publish
 	ps      colibri.Properties
-	one     publication
+	own     [forms]publication // for a receiver with Subscription Identifiers
+	current [forms]publication
 }
 
 // begin forgets the message before. m must not change until the next begin, and a
 // payload of shareBytes or more never.
 func (e *encoder) begin(m *colibri.Message, now time.Time) {
 	e.message, e.now = m, now
-	e.made = [2][2]bool{}
+	e.made = [2][2][forms]bool{}
 }
 
-// publication returns the PUBLISH that carries d to a client of version v. Its bytes
-// are valid until the next call of any method. The message must be that of begin.
-func (e *encoder) publication(d *colibri.Delivery, v colibri.Version, id uint16, dup bool) publication {
-	var p publication
+// publication returns the PUBLISH that carries d to a client of version v in form f. Its
+// bytes are valid until begin, or the next call for the same form. The message must be
+// that of begin.
+func (e *encoder) publication(d *colibri.Delivery, v colibri.Version, f form, id uint16, dup bool) *publication {
+	p := &e.current[f]
 	if v == colibri.V5 && len(d.Identifiers) > 0 {
-		p = e.encode(&e.one, d, v)
+		e.encode(&e.own[f], d, v, f)
+		*p = e.own[f]
 	} else {
 		is5, withID := index(v == colibri.V5), index(d.QoS > 0)
-		if !e.made[is5][withID] {
-			e.encode(&e.classes[is5][withID], d, v)
-			e.made[is5][withID] = true
+		if !e.made[is5][withID][f] {
+			e.encode(&e.classes[is5][withID][f], d, v, f)
+			e.made[is5][withID][f] = true
 		}
-		p = e.classes[is5][withID]
+		*p = e.classes[is5][withID][f]
 	}
 	p.id = id
 	p.first = byte(packet.PUBLISH)<<4 | byte(d.QoS)<<1
@@ -71,13 +86,16 @@ func index(b bool) int {
 	return 0
 }
 
-func (e *encoder) encode(into *publication, d *colibri.Delivery, v colibri.Version) publication {
+func (e *encoder) encode(into *publication, d *colibri.Delivery, v colibri.Version, f form) {
 	m := e.message
 	e.packet = packet.Publish{QoS: d.QoS, Topic: m.Topic, Payload: m.Payload}
 	if v == colibri.V5 {
-		e.packet.Properties = e.properties(m, d.Identifiers)
+		e.packet.Properties = e.properties(m, d.Identifiers, f)
 	}
-	into.idAt = 0
+	if f == unnamed {
+		e.packet.Topic = ""
+	}
+	into.idAt, into.aliasAt = 0, 0
 	if d.QoS > 0 {
 		e.packet.PacketID = 1 // the receiver's replaces it
 	}
@@ -89,23 +107,35 @@ func (e *encoder) encode(into *publication, d *colibri.Delivery, v colibri.Versi
 	if len(m.Payload) >= shareBytes {
 		into.bytes, into.payload = bytes[:len(bytes)-len(m.Payload)], m.Payload
 	}
+	at := afterVarint(bytes, 1) + 2 + len(e.packet.Topic)
 	if d.QoS > 0 {
-		header := 2
-		for bytes[header-1]&0x80 != 0 {
-			header++
-		}
-		into.idAt = header + 2 + len(m.Topic)
+		into.idAt = at
+		at += 2
 	}
-	return *into
+	if f != plain {
+		into.aliasAt = afterVarint(bytes, at) + 1 // it is the first property
+	}
+}
+
+// afterVarint returns the offset behind the Variable Byte Integer at an offset.
+func afterVarint(b []byte, at int) int {
+	for b[at]&0x80 != 0 {
+		at++
+	}
+	return at + 1
 }
 
 // properties returns those of the message, with the rest of its Message Expiry Interval
 // [MQTT-3.3.2-6], and the Subscription Identifiers [MQTT-3.3.4-3].
-func (e *encoder) properties(m *colibri.Message, identifiers []uint32) colibri.Properties {
-	if m.Expires == 0 && len(identifiers) == 0 {
+func (e *encoder) properties(m *colibri.Message, identifiers []uint32, f form) colibri.Properties {
+	if m.Expires == 0 && len(identifiers) == 0 && f == plain {
 		return m.Properties
 	}
-	e.ps = append(e.ps[:0], m.Properties...)
+	e.ps = e.ps[:0]
+	if f != plain {
+		e.ps = e.ps.AppendNumber(colibri.TopicAlias, 1) // the receiver's replaces it
+	}
+	e.ps = append(e.ps, m.Properties...)
 	for i := range e.ps {
 		if e.ps[i].ID == colibri.MessageExpiryInterval {
 			left := time.Duration(m.Expires - e.now.UnixNano())
@@ -127,20 +157,32 @@ func (c *conn) write(b *batch, r *session.Reply) (sent bool) {
 		if e := &b.encoder; e.message != r.Delivery.Message {
 			e.begin(r.Delivery.Message, b.now)
 		}
-		p := b.encoder.publication(r.Delivery, c.version, r.PacketID, r.Dup)
+		p := b.encoder.publication(r.Delivery, c.version, plain, r.PacketID, r.Dup)
 		if c.maxPacket > 0 && p.size() > int(c.maxPacket) {
-			c.broker.drop(c.client, DropTooLarge, 1) // [MQTT-3.1.2-24], [MQTT-3.1.2-25]
+			c.broker.drop(c.session, DropTooLarge, 1) // [MQTT-3.1.2-24], [MQTT-3.1.2-25]
 			return false
 		}
+		var with, without *publication
+		if c.out.aliases != nil {
+			with = b.encoder.publication(r.Delivery, c.version, named, r.PacketID, r.Dup)
+			without = b.encoder.publication(r.Delivery, c.version, unnamed, r.PacketID, r.Dup)
+			if c.maxPacket > 0 && with.size() > int(c.maxPacket) {
+				with, without = nil, nil
+			}
+		}
 		var taken bool
-		if flush, taken = c.out.put(p, c.broker.limits.OutboxBytes); !taken {
-			c.broker.drop(c.client, DropSlow, 1)
+		if flush, taken = c.out.put(r.Delivery.Message.Topic, p, with, without, c.broker.limits.OutboxBytes); !taken {
+			c.broker.drop(c.session, DropSlow, 1)
 			return false
 		}
 		b.published++
 	case packet.SUBACK, packet.UNSUBACK:
-		flush = c.out.add(func(buf []byte) []byte { return appendPacket(buf, r.Packet, c.version) })
+		flush = c.answer(r.Packet, r.Reason)
 	default:
+		if r.Reason != "" {
+			flush = c.answer(acknowledgement(r.Type, r.PacketID, r.Code), r.Reason)
+			break
+		}
 		flush = c.out.acknowledge(r.Type, r.PacketID, r.Code, c.version)
 	}
 	if flush {
@@ -159,19 +201,58 @@ func appendPacket(b []byte, p packet.Packet, v colibri.Version) []byte {
 	return b
 }
 
-// appendAcknowledgement appends a packet of a QoS handshake, or a PINGRESP.
-func appendAcknowledgement(b []byte, t packet.Type, id uint16, code colibri.ReasonCode, v colibri.Version) []byte {
+// answer puts a packet that is not PUBLISH into c's outbox, with a Reason String if there
+// is one and the client takes a packet of that size. A client whose Maximum Packet Size is
+// smaller than the packet without it loses its connection, later: the caller may hold the
+// Session's lock.
+func (c *conn) answer(p packet.Packet, reason string) (flush bool) {
+	bytes := appendPacket(nil, p, c.version)
+	if reason != "" {
+		if full := appendPacket(nil, withReason(p, reason), c.version); c.maxPacket == 0 || len(full) <= int(c.maxPacket) {
+			bytes = full // [MQTT-3.4.2-2] [MQTT-3.5.2-2] [MQTT-3.6.2-2] [MQTT-3.7.2-2] [MQTT-3.9.2-1] [MQTT-3.11.2-1]
+		}
+	}
+	if c.maxPacket > 0 && len(bytes) > int(c.maxPacket) { // [MQTT-3.1.2-24]
+		go c.stop(&colibri.Error{Op: p.Type().String(), Code: colibri.PacketTooLarge,
+			Err: fmt.Errorf("%d bytes, and the Client takes %d", len(bytes), c.maxPacket)})
+		return false
+	}
+	return c.out.add(func(b []byte) []byte { return append(b, bytes...) })
+}
+
+// withReason returns p with a Reason String.
+func withReason(p packet.Packet, reason string) packet.Packet {
+	ps := colibri.Properties{{ID: colibri.ReasonString, Value: reason}}
+	switch p := p.(type) {
+	case *packet.Puback:
+		p.Properties = ps
+	case *packet.Pubrec:
+		p.Properties = ps
+	case *packet.Pubrel:
+		p.Properties = ps
+	case *packet.Pubcomp:
+		p.Properties = ps
+	case *packet.Suback:
+		p.Properties = ps
+	case *packet.Unsuback:
+		p.Properties = ps
+	}
+	return p
+}
+
+// acknowledgement returns a packet of a QoS handshake, or a PINGRESP.
+func acknowledgement(t packet.Type, id uint16, code colibri.ReasonCode) packet.Packet {
 	switch t {
 	case packet.PUBACK:
-		return appendPacket(b, &packet.Puback{PacketID: id, Code: code}, v)
+		return &packet.Puback{PacketID: id, Code: code}
 	case packet.PUBREC:
-		return appendPacket(b, &packet.Pubrec{PacketID: id, Code: code}, v)
+		return &packet.Pubrec{PacketID: id, Code: code}
 	case packet.PUBREL:
-		return appendPacket(b, &packet.Pubrel{PacketID: id, Code: code}, v)
+		return &packet.Pubrel{PacketID: id, Code: code}
 	case packet.PUBCOMP:
-		return appendPacket(b, &packet.Pubcomp{PacketID: id, Code: code}, v)
+		return &packet.Pubcomp{PacketID: id, Code: code}
 	case packet.PINGRESP:
-		return appendPacket(b, &packet.Pingresp{}, v)
+		return &packet.Pingresp{}
 	}
 	panic("broker: no acknowledgement: " + t.String())
 }

@@ -8,7 +8,8 @@ import (
 )
 
 // Event is something that happened, for logs, counters and screens. The set is sealed:
-// Opened, Connected, Refused, Disconnected, Subscribed, Unsubscribed, Firehose and Dropped. Events
+// Opened, Connected, Refused, Disconnected, Subscribed, Unsubscribed, Firehose, Dropped and
+// Limited. Events
 // never hold a password or a payload.
 type Event interface{ event() }
 
@@ -69,10 +70,20 @@ type Firehose struct {
 	After    time.Duration
 }
 
-// Dropped counts messages that were not delivered as asked, by reason.
+// Dropped are messages that were not delivered as asked, by reason.
 type Dropped struct {
-	Client ClientInfo
-	Reason DropReason
+	// Client is the one that does not get them or, where the reason says so, the one that
+	// has sent them; empty for those of the broker itself.
+	Client   ClientInfo
+	Reason   DropReason
+	Messages int
+}
+
+// Limited is a client that has reached one of the broker's limits, and was answered as
+// Limit says.
+type Limited struct {
+	Client ClientInfo // empty when no CONNECT was read
+	Limit  Limit
 }
 
 func (Opened) event()       {}
@@ -83,22 +94,4 @@ func (Subscribed) event()   {}
 func (Unsubscribed) event() {}
 func (Firehose) event()     {}
 func (Dropped) event()      {}
-
-// DropReason says why a message was not delivered.
-type DropReason int
-
-// The reasons.
-const (
-	DropQueueFull DropReason = iota // QoS 1 or 2: Limits.QueueMessages or QueueBytes
-	DropSlow                        // QoS 0: Limits.OutboxBytes wait for the client
-	DropTooLarge                    // larger than the client's Maximum Packet Size
-	DropExpired                     // its Message Expiry Interval passed
-	DropDenied                      // the Authorizer refused it
-	DropRetained                    // Limits.Retained: delivered, not retained
-	dropReasons
-)
-
-var dropNames = [dropReasons]string{"queue full", "slow consumer", "packet too large", "expired", "denied", "too many retained"}
-
-// String returns the reason in words.
-func (r DropReason) String() string { return dropNames[r] }
+func (Limited) event()      {}

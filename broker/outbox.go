@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/colibri-mqtt/colibri"
+	"github.com/colibri-mqtt/colibri/internal/session"
 	"github.com/colibri-mqtt/colibri/packet"
 )
 
@@ -31,6 +32,7 @@ type outbox struct {
 	closing     bool    // close the Network Connection once all is written
 	closed      bool    // nothing is taken any more
 	room        chan struct{}
+	aliases     *session.Aliases // nil when the client takes none; set before the first PUBLISH
 
 	messages, bytes int64 // PUBLISH packets taken, and their bytes
 }
@@ -69,8 +71,10 @@ func (o *outbox) promise() bool {
 }
 
 // put appends a PUBLISH. A QoS 0 message is not taken when limit bytes wait already:
-// ok is false then. flush reports whether the caller has to see to a flush.
-func (o *outbox) put(p publication, limit int) (flush, ok bool) {
+// ok is false then. flush reports whether the caller has to see to a flush. named and
+// unnamed are p with a Topic Alias, with and without its Topic Name; nil when p is to be
+// sent as it is.
+func (o *outbox) put(topic string, p, named, unnamed *publication, limit int) (flush, ok bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if p.idAt == 0 && o.size() > limit {
@@ -80,8 +84,20 @@ func (o *outbox) put(p publication, limit int) (flush, ok bool) {
 	if buf == nil {
 		return false, true
 	}
+	var alias uint16
+	if named != nil { // only now, as the order of the packets counts
+		var known bool
+		if alias, known = o.aliases.Use(topic); known {
+			p = unnamed
+		} else if alias > 0 {
+			p = named
+		}
+	}
 	at := len(buf.b)
 	buf.b = append(buf.b, p.bytes...)
+	if alias > 0 {
+		binary.BigEndian.PutUint16(buf.b[at+p.aliasAt:], alias)
+	}
 	buf.b[at] = p.first
 	if p.idAt > 0 {
 		binary.BigEndian.PutUint16(buf.b[at+p.idAt:], p.id)
@@ -146,7 +162,7 @@ func (o *outbox) acknowledge(t packet.Type, id uint16, code colibri.ReasonCode, 
 	}
 	buf := o.first
 	before := len(buf.b)
-	buf.b = appendAcknowledgement(buf.b, t, id, code, v)
+	buf.b = appendPacket(buf.b, acknowledgement(t, id, code), v)
 	o.grown(buf, len(buf.b)-before)
 	return o.promise()
 }

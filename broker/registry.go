@@ -28,7 +28,8 @@ type liveSession struct {
 	conn     atomic.Pointer[conn] // nil while the client is not connected
 	alarm    int                  // place in the alarm's heap + 1, 0 without one; guarded by the alarm's lock
 
-	unrecorded atomic.Int32 // deliveries whose entries wait for the Log
+	unrecorded atomic.Int32           // deliveries whose entries wait for the Log
+	dropped    atomic.Pointer[ledger] // nil until something is dropped
 
 	mu         sync.Mutex // guards what follows, and changes of conn
 	state      session.Session
@@ -64,8 +65,8 @@ func (s *liveSession) pump(b *batch, out *session.Output) {
 		if !c.out.hasRoom(b.broker.limits.OutboxBytes) || n >= pumpReplies && c.out.hunger() {
 			return
 		}
-		expired, more := s.state.Pump(b.now, 1, out)
-		b.broker.drop(c.client, DropExpired, expired)
+		more := s.state.Pump(b.now, 1, out)
+		b.broker.dropOutput(s, out)
 		if discarded := b.reply(c, out); !discarded && !more {
 			return
 		}
@@ -125,7 +126,7 @@ func (b *Broker) join(c *conn, clientID string, cleanStart bool, o session.Optio
 	}
 	present = s != nil && ended == nil
 	if !present {
-		s = &liveSession{clientID: clientID, number: b.numbers.session.Add(1), state: session.New(b.sessionLimits)} // [MQTT-3.1.2-6]
+		s = &liveSession{clientID: clientID, number: b.numbers.session.Add(1), state: session.New(&b.sessionLimits)} // [MQTT-3.1.2-6]
 		b.registry.sessions[clientID] = s
 	}
 	s.mu.Lock()
@@ -216,7 +217,9 @@ func (b *Broker) forget(s *liveSession) {
 	b.alarm.clear(s)
 	s.mu.Lock()
 	subscriptions := s.state.Subscriptions() // nobody changes those of an ended Session
+	undelivered := s.state.Undelivered()
 	s.mu.Unlock()
+	b.drop(s, DropSessionEnded, undelivered)
 	for i := range subscriptions {
 		b.router.Unsubscribe(s, subscriptions[i].Filter)
 	}

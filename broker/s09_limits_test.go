@@ -199,7 +199,11 @@ func TestSilentReader(t *testing.T) {
 		publisher := scene.Connect("publisher")
 		for i := range 200 {
 			publisher.Send(qos1(1, "a", fmt.Sprint(i)))
-			publisher.Expect(puback(1, 0))
+			code := colibri.Success
+			if i >= 20+50 {
+				code = in(scene.Version, colibri.QuotaExceeded)
+			}
+			publisher.Expect(puback(1, code))
 		}
 		if got := scene.Broker.Stats().Dropped[broker.DropQueueFull]; got != 200-20-50 {
 			scene.Errorf("dropped: got %d, want 130", got)

@@ -9,15 +9,18 @@ type Stats struct {
 	Subscriptions       int
 	SharedSubscriptions int
 	Retained            int
-	PublishReceived     int64 // PUBLISH packets from clients
-	PublishSent         int64 // PUBLISH packets put on their way to clients
-	Dropped             map[DropReason]int64
+	PublishReceived     int64                // PUBLISH packets from clients
+	PublishSent         int64                // PUBLISH packets put on their way to clients
+	RetainedBytes       int64                // their topics and payloads
+	Dropped             map[DropReason]int64 // messages that were not delivered as asked
+	Limited             map[Limit]int64      // times that a limit was reached
 }
 
 type counters struct {
 	publishReceived atomic.Int64
 	publishSent     atomic.Int64
-	dropped         [dropReasons]atomic.Int64
+	dropped         ledger
+	limited         [limits]atomic.Int64
 }
 
 // Stats returns the counters.
@@ -25,25 +28,18 @@ func (b *Broker) Stats() Stats {
 	s := Stats{
 		Connections:     b.conns.len(),
 		Sessions:        b.registry.len(),
-		Retained:        b.retained.Len(),
+		Retained:        b.retained.names.Len(),
+		RetainedBytes:   b.retained.bytes.Load(),
 		PublishReceived: b.counters.publishReceived.Load(),
 		PublishSent:     b.counters.publishSent.Load(),
-		Dropped:         make(map[DropReason]int64),
+		Dropped:         b.counters.dropped.byReason(),
 	}
-	s.Subscriptions, s.SharedSubscriptions = b.router.Len()
-	for reason := range b.counters.dropped {
-		if n := b.counters.dropped[reason].Load(); n > 0 {
-			s.Dropped[DropReason(reason)] = n
+	s.Limited = make(map[Limit]int64)
+	for l := range b.counters.limited {
+		if n := b.counters.limited[l].Load(); n > 0 {
+			s.Limited[Limit(l)] = n
 		}
 	}
+	s.Subscriptions, s.SharedSubscriptions = b.router.Len()
 	return s
-}
-
-// drop counts a message that client does not get as asked.
-func (b *Broker) drop(client ClientInfo, reason DropReason, n int) {
-	if n == 0 {
-		return
-	}
-	b.counters.dropped[reason].Add(int64(n))
-	b.emit(Dropped{Client: client, Reason: reason})
 }

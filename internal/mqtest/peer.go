@@ -310,16 +310,57 @@ func forgive(got, want packet.Packet) packet.Packet {
 			relaxed.PacketID = 0
 			return &relaxed
 		}
-	case *packet.Disconnect:
-		if w, ok := want.(*packet.Disconnect); ok && !w.Properties.Has(colibri.ReasonString) {
-			return &packet.Disconnect{Code: got.Code, Properties: without(got.Properties)}
-		}
-	case *packet.Connack:
-		if w, ok := want.(*packet.Connack); ok && !w.Properties.Has(colibri.ReasonString) {
-			return &packet.Connack{SessionPresent: got.SessionPresent, Code: got.Code, Properties: without(got.Properties)}
-		}
+	}
+	if ps := propertiesOf(want); ps != nil && !ps.Has(colibri.ReasonString) {
+		return withoutReason(got)
 	}
 	return got
+}
+
+// propertiesOf returns the properties of an answer, not nil; nil for another packet.
+func propertiesOf(p packet.Packet) colibri.Properties {
+	switch p := p.(type) {
+	case *packet.Connack:
+		return append(colibri.Properties{}, p.Properties...)
+	case *packet.Disconnect:
+		return append(colibri.Properties{}, p.Properties...)
+	case *packet.Puback:
+		return append(colibri.Properties{}, p.Properties...)
+	case *packet.Pubrec:
+		return append(colibri.Properties{}, p.Properties...)
+	case *packet.Pubrel:
+		return append(colibri.Properties{}, p.Properties...)
+	case *packet.Pubcomp:
+		return append(colibri.Properties{}, p.Properties...)
+	case *packet.Suback:
+		return append(colibri.Properties{}, p.Properties...)
+	case *packet.Unsuback:
+		return append(colibri.Properties{}, p.Properties...)
+	}
+	return nil
+}
+
+// withoutReason returns an answer without its Reason String.
+func withoutReason(p packet.Packet) packet.Packet {
+	switch p := p.(type) {
+	case *packet.Connack:
+		return &packet.Connack{SessionPresent: p.SessionPresent, Code: p.Code, Properties: without(p.Properties)}
+	case *packet.Disconnect:
+		return &packet.Disconnect{Code: p.Code, Properties: without(p.Properties)}
+	case *packet.Puback:
+		return &packet.Puback{PacketID: p.PacketID, Code: p.Code, Properties: without(p.Properties)}
+	case *packet.Pubrec:
+		return &packet.Pubrec{PacketID: p.PacketID, Code: p.Code, Properties: without(p.Properties)}
+	case *packet.Pubrel:
+		return &packet.Pubrel{PacketID: p.PacketID, Dup: p.Dup, Code: p.Code, Properties: without(p.Properties)}
+	case *packet.Pubcomp:
+		return &packet.Pubcomp{PacketID: p.PacketID, Code: p.Code, Properties: without(p.Properties)}
+	case *packet.Suback:
+		return &packet.Suback{PacketID: p.PacketID, Codes: p.Codes, Properties: without(p.Properties)}
+	case *packet.Unsuback:
+		return &packet.Unsuback{PacketID: p.PacketID, Codes: p.Codes, Properties: without(p.Properties)}
+	}
+	return p
 }
 
 // without returns ps without the Reason String.

@@ -12,6 +12,22 @@ type Match[S comparable] struct {
 	Identifiers       []uint32 // all of them when there are more [MQTT-3.3.4-4]
 }
 
+// Delivery returns what message becomes for the subscriber.
+func (m *Match[S]) Delivery(message *colibri.Message) colibri.Delivery {
+	d := colibri.Delivery{
+		Message: message,
+		QoS:     min(message.QoS, m.QoS),
+		Retain:  message.Retain && m.RetainAsPublished, // [MQTT-3.3.1-12], [MQTT-3.3.1-13]
+	}
+	switch {
+	case m.Identifiers != nil:
+		d.Identifiers = m.Identifiers
+	case m.Identifier != 0:
+		d.Identifiers = []uint32{m.Identifier}
+	}
+	return d
+}
+
 // Matches collects the subscribers of one message. It keeps its memory from one Route
 // to the next; it is not safe for concurrent use.
 type Matches[S comparable] struct {

@@ -14,6 +14,9 @@ import (
 
 func (s *Session) receivePuback(p *packet.Puback, out *Output) error {
 	_, err := s.sending.Puback(p.PacketID) // [MQTT-4.3.2-3], [MQTT-4.4.0-2]: also with an error code
+	if err == nil && p.Code.Failed() {
+		out.Refused++
+	}
 	return s.acknowledged("PUBACK", err)
 }
 
@@ -21,12 +24,14 @@ func (s *Session) receivePubrec(p *packet.Pubrec, out *Output) error {
 	_, release, err := s.sending.Pubrec(p.PacketID, p.Code.Failed())
 	switch {
 	case errors.Is(err, colibri.PacketIdentifierNotFound):
-		code := colibri.Success // lets the client finish its half
+		out.acknowledge(packet.PUBREL, p.PacketID, colibri.Success) // lets the client finish its half
 		if s.version == colibri.V5 {
-			code = colibri.PacketIdentifierNotFound
+			out.Replies[len(out.Replies)-1].Code = colibri.PacketIdentifierNotFound
+			s.explain("no QoS 2 message with this Packet Identifier waits for its PUBREC", out)
 		}
-		out.acknowledge(packet.PUBREL, p.PacketID, code)
 		return nil
+	case err == nil && p.Code.Failed():
+		out.Refused++
 	case release:
 		if d := s.sending.Value(p.PacketID); d != nil {
 			d.Message = nil // the client has it

@@ -19,7 +19,7 @@ func TestIdleSession(t *testing.T) {
 // TestHandshakeAllocations holds that the ways of a message without properties, to the
 // client and from it, cost no memory beyond the message.
 func TestHandshakeAllocations(t *testing.T) {
-	s := New(Limits{Inflight: 100, ReceiveMaximum: 100})
+	s := New(&Limits{Inflight: 100, ReceiveMaximum: 100})
 	s.Open(Options{Version: colibri.V5, ReceiveMaximum: 100})
 	now := time.Unix(1_000_000_000, 0)
 	var out Output
@@ -30,7 +30,7 @@ func TestHandshakeAllocations(t *testing.T) {
 	}
 	deliver := func(qos colibri.QoS) uint16 {
 		out.Reset()
-		if got := s.Deliver(colibri.Delivery{Message: &message, QoS: qos}, true, &out); got != Sent {
+		if got := s.Deliver(time.Time{}, colibri.Delivery{Message: &message, QoS: qos}, true, &out); got != Sent {
 			t.Fatalf("Deliver: got %q, want %q", verdictWords[got], verdictWords[Sent])
 		}
 		return out.Replies[0].PacketID
@@ -62,13 +62,13 @@ func TestHandshakeAllocations(t *testing.T) {
 			out.Reset()
 			publish.QoS = colibri.AtLeastOnce
 			receive(&publish)
-			s.Published(7, colibri.AtLeastOnce, colibri.Success, &out)
+			s.Published(7, colibri.AtLeastOnce, colibri.Success, "", &out)
 		},
 		"QoS 2 from the client": func() {
 			out.Reset()
 			publish.QoS = colibri.ExactlyOnce
 			receive(&publish)
-			s.Published(7, colibri.ExactlyOnce, colibri.Success, &out)
+			s.Published(7, colibri.ExactlyOnce, colibri.Success, "", &out)
 			receive(&pubrel)
 		},
 	}
@@ -84,14 +84,14 @@ var message = colibri.Message{Topic: "t"}
 // BenchmarkDeliver is the way of a QoS 1 message to a client that is there: PUBLISH and
 // PUBACK.
 func BenchmarkDeliver(b *testing.B) {
-	s := New(Limits{Inflight: 100})
+	s := New(&Limits{Inflight: 100})
 	s.Open(Options{Version: colibri.V5, ReceiveMaximum: 100})
 	d := colibri.Delivery{Message: &colibri.Message{Topic: "t"}, QoS: colibri.AtLeastOnce}
 	var out Output
 	b.ReportAllocs()
 	for b.Loop() {
 		out.Reset()
-		if s.Deliver(d, true, &out) != Sent {
+		if s.Deliver(time.Time{}, d, true, &out) != Sent {
 			b.Fatal("not sent")
 		}
 		if _, err := s.sending.Puback(out.Replies[0].PacketID); err != nil {

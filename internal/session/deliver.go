@@ -15,7 +15,7 @@ type Verdict byte
 const (
 	Sent      Verdict = iota // a PUBLISH is in the Output
 	Queued                   // kept until the client is there and its window has room
-	QueueFull                // dropped: Limits.QueueMessages or Limits.QueueBytes
+	QueueFull                // not taken: Limits.QueueMessages or Limits.QueueBytes
 	Offline                  // dropped: QoS 0 and the client is not connected
 )
 
@@ -25,7 +25,7 @@ const (
 //
 // room says that the Network Connection takes more output now; without it a QoS 1 or 2
 // delivery waits in the queue as it does when the window is full.
-func (s *Session) Deliver(d colibri.Delivery, room bool, out *Output) Verdict {
+func (s *Session) Deliver(now time.Time, d colibri.Delivery, room bool, out *Output) Verdict {
 	if d.QoS == colibri.AtMostOnce {
 		if !s.connected {
 			return Offline
@@ -38,17 +38,39 @@ func (s *Session) Deliver(d colibri.Delivery, room bool, out *Output) Verdict {
 	if s.connected && room && s.queue.length() == 0 && s.send(d, out) {
 		return Sent
 	}
-	return s.enqueue(d)
+	return s.enqueue(now, d, out)
 }
 
-func (s *Session) enqueue(d colibri.Delivery) Verdict {
+// enqueue lets d wait. What has expired, and with Limits.DropOldest also what is oldest,
+// gives way to it.
+func (s *Session) enqueue(now time.Time, d colibri.Delivery, out *Output) Verdict {
 	size := deliveryBytes(&d)
-	if s.limits.QueueMessages > 0 && s.queue.length() >= s.limits.QueueMessages ||
-		s.limits.QueueBytes > 0 && s.queue.bytes+size > s.limits.QueueBytes {
+	if s.full(size) {
+		out.Expired += s.queue.expire(now)
+	}
+	fits := s.limits.QueueBytes == 0 || size <= s.limits.QueueBytes
+	for s.limits.DropOldest && fits && s.full(size) && s.queue.length() > 0 {
+		s.queue.pop()
+		out.Replaced++
+	}
+	if s.full(size) {
 		return QueueFull
 	}
 	s.queue.push(d, size)
 	return Queued
+}
+
+// full reports whether the queue has no place for a message of size bytes.
+func (s *Session) full(size int) bool {
+	return s.limits.QueueMessages > 0 && s.queue.length() >= s.limits.QueueMessages ||
+		s.limits.QueueBytes > 0 && s.queue.bytes+size > s.limits.QueueBytes
+}
+
+// Takes reports whether Deliver would take d, which is not QoS 0, at now.
+func (s *Session) Takes(now time.Time, d colibri.Delivery) bool {
+	size := deliveryBytes(&d)
+	return s.connected && s.queue.length() == 0 && s.sending.Free() > 0 || !s.full(size) || s.queue.expires(now) ||
+		s.limits.DropOldest && (s.limits.QueueBytes == 0 || size <= s.limits.QueueBytes)
 }
 
 // send puts d on its way if the window has room [MQTT-4.9.0-2].
@@ -61,32 +83,35 @@ func (s *Session) send(d colibri.Delivery, out *Output) bool {
 	return true
 }
 
-// Pump moves at most limit waiting deliveries into out, as far as the window allows:
-// first the queue, then Retained Messages of new Subscriptions. It returns how many
-// queued messages had expired [MQTT-3.3.2-5], and whether the limit, not the window,
-// stopped it. The broker calls it when the Network Connection takes more output and when
-// the client has acknowledged something.
-func (s *Session) Pump(now time.Time, limit int, out *Output) (expired int, more bool) {
+// Pump moves at most limit waiting deliveries into out, as far as the window allows: in
+// turn one from the queue and one of the Retained Messages of new Subscriptions. It
+// returns whether the limit, not the window, stopped it. The broker calls it when the
+// Network Connection takes more output and when the client has acknowledged something.
+func (s *Session) Pump(now time.Time, limit int, out *Output) (more bool) {
 	if !s.connected {
-		return 0, false
+		return false
 	}
 	for ; limit > 0; limit-- {
+		s.retained.queueNext = !s.retained.queueNext
+		if !s.retained.queueNext && s.sendRetained(now, out) {
+			continue
+		}
 		d, ok := s.queue.front()
 		switch {
 		case !ok:
-			if !s.sendRetained(now, out) {
-				return expired, false
+			if !s.retained.queueNext || !s.sendRetained(now, out) {
+				return false
 			}
 		case d.Message.Expired(now):
 			s.queue.pop()
-			expired++
+			out.Expired++
 		case !s.send(*d, out):
-			return expired, false
+			return false
 		default:
 			s.queue.pop()
 		}
 	}
-	return expired, s.Waiting()
+	return s.Waiting()
 }
 
 // Waiting reports whether Pump has something left to send.

@@ -63,8 +63,8 @@ type flight struct {
 func newPeer(t *testing.T, input []byte) *peer {
 	p := &peer{t: t, input: input, now: time.Unix(1_000_000_000, 0), held: map[uint16]bool{}}
 	p.limits = Limits{Inflight: 1 + p.number(6), ReceiveMaximum: uint16(1 + p.number(4)),
-		QueueMessages: p.number(8), QueueBytes: 8 * p.number(10), Subscriptions: 2, TopicAliasMaximum: 2}
-	p.session = New(p.limits)
+		QueueMessages: p.number(8), QueueBytes: 8 * p.number(10), DropOldest: p.number(3) == 0, Subscriptions: 2, TopicAliasMaximum: 2}
+	p.session = New(&p.limits)
 	return p
 }
 
@@ -136,21 +136,41 @@ func (p *peer) deliver() {
 		d.Message.Expires = p.now.Add(time.Second).UnixNano()
 	}
 	room := p.number(4) > 0
-	full := p.limits.QueueMessages > 0 && len(p.queue) >= p.limits.QueueMessages ||
-		p.limits.QueueBytes > 0 && p.queueBytes()+len(d.Message.Topic)+len(d.Message.Payload) > p.limits.QueueBytes
+	full := func() bool {
+		return p.limits.QueueMessages > 0 && len(p.queue) >= p.limits.QueueMessages ||
+			p.limits.QueueBytes > 0 && p.queueBytes()+len(d.Message.Topic)+len(d.Message.Payload) > p.limits.QueueBytes
+	}
+	expired, replaced := 0, 0
 	want := Queued
 	switch {
 	case d.QoS == 0 && !p.connected:
 		want = Offline
 	case d.QoS == 0, p.connected && room && len(p.queue) == 0 && p.free() > 0:
 		want = Sent
-	case full:
-		want = QueueFull
 	default:
-		p.queue = append(p.queue, d)
+		if full() {
+			before := len(p.queue)
+			p.queue = slices.DeleteFunc(p.queue, func(d colibri.Delivery) bool { return d.Message.Expired(p.now) })
+			expired = before - len(p.queue)
+		}
+		fits := p.limits.QueueBytes == 0 || len(d.Message.Topic)+len(d.Message.Payload) <= p.limits.QueueBytes
+		for p.limits.DropOldest && fits && full() && len(p.queue) > 0 {
+			p.queue = p.queue[1:]
+			replaced++
+		}
+		if full() {
+			want = QueueFull
+		} else {
+			p.queue = append(p.queue, d)
+		}
 	}
-	if got := p.session.Deliver(d, room, &p.out); got != want {
-		p.t.Fatalf("Deliver: got %q, want %q", verdictWords[got], verdictWords[want])
+	takes := d.QoS == 0 || !room || p.session.Takes(p.now, d)
+	if got := p.session.Deliver(p.now, d, room, &p.out); got != want || p.out.Expired != expired || p.out.Replaced != replaced {
+		p.t.Fatalf("Deliver: got %q, %d expired, %d replaced, want %q, %d, %d", verdictWords[got], p.out.Expired, p.out.Replaced,
+			verdictWords[want], expired, replaced)
+	}
+	if !takes && want != QueueFull {
+		p.t.Fatalf("Takes: got false for a message that was %q", verdictWords[want])
 	}
 	switch n := len(p.out.Replies); {
 	case want != Sent:
@@ -213,7 +233,8 @@ func (p *peer) find(id uint16) int {
 }
 
 func (p *peer) pump(limit int) {
-	expired, more := p.session.Pump(p.now, limit, &p.out)
+	more := p.session.Pump(p.now, limit, &p.out)
+	expired := p.out.Expired
 	if !p.connected {
 		if expired > 0 || more {
 			p.t.Fatalf("Pump without a connection: got %d, %v", expired, more)
@@ -257,13 +278,10 @@ func (p *peer) pump(limit int) {
 	}
 }
 
-// sentRetained checks a Retained Message: it goes out after what was queued, and only
-// while it is what is retained for its topic.
+// sentRetained checks a Retained Message: it goes out only while it is what is retained
+// for its topic.
 func (p *peer) sentRetained(r *Reply) {
 	d := *r.Delivery
-	if len(p.queue) > 0 {
-		p.t.Fatalf("the Retained Message %q overtakes %d queued messages", d.Message.Payload, len(p.queue))
-	}
 	if d.Message != p.current(d.Message.Topic) || d.Message.Expired(p.now) {
 		p.t.Fatalf("%q is sent as Retained Message of %s, which it is no more", d.Message.Payload, d.Message.Topic)
 	}
@@ -327,7 +345,7 @@ func (p *peer) published() {
 	request := p.asked[0]
 	p.asked = p.asked[1:]
 	code := []colibri.ReasonCode{colibri.Success, colibri.QuotaExceeded}[p.number(2)]
-	p.session.Published(request.PacketID, request.QoS, code, &p.out)
+	p.session.Published(request.PacketID, request.QoS, code, "", &p.out)
 	want := packet.PUBACK
 	if request.QoS == colibri.ExactlyOnce {
 		want = packet.PUBREC

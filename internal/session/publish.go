@@ -95,9 +95,10 @@ func (s *Session) resolveAlias(alias uint32, topic string) (string, error) {
 }
 
 // Published is the broker's answer to a Publish request with QoS 1 or 2: it has taken
-// ownership of the message, or refuses it with a code of 0x80 or more. Nothing may
+// ownership of the message, or refuses it with a code of 0x80 or more. reason says in
+// plain words what the code does not; empty when there is nothing to say. Nothing may
 // leave before what it promises has been recorded.
-func (s *Session) Published(id uint16, qos colibri.QoS, code colibri.ReasonCode, out *Output) {
+func (s *Session) Published(id uint16, qos colibri.QoS, code colibri.ReasonCode, reason string, out *Output) {
 	if s.version < colibri.V5 {
 		code = colibri.Success // 3.1.1 has no way to say more [MQTT311-3.3.5-2]
 	}
@@ -105,19 +106,22 @@ func (s *Session) Published(id uint16, qos colibri.QoS, code colibri.ReasonCode,
 	case colibri.AtLeastOnce:
 		s.receiving.Puback()
 		out.acknowledge(packet.PUBACK, id, code) // [MQTT-4.3.2-4]
+		s.explain(reason, out)
 	case colibri.ExactlyOnce:
 		if code.Failed() {
 			s.receiving.Forget(id) // [MQTT-4.3.3-9]
 		}
 		out.acknowledge(packet.PUBREC, id, code) // [MQTT-4.3.3-8]
+		s.explain(reason, out)
 	}
 }
 
 func (s *Session) receivePubrel(p *packet.Pubrel, out *Output) error {
-	code := colibri.Success
-	if !s.receiving.Pubrel(p.PacketID) && s.version == colibri.V5 {
-		code = colibri.PacketIdentifierNotFound
+	if s.receiving.Pubrel(p.PacketID) || s.version < colibri.V5 {
+		out.acknowledge(packet.PUBCOMP, p.PacketID, colibri.Success) // [MQTT-4.3.3-11]
+		return nil
 	}
-	out.acknowledge(packet.PUBCOMP, p.PacketID, code) // [MQTT-4.3.3-11]
+	out.acknowledge(packet.PUBCOMP, p.PacketID, colibri.PacketIdentifierNotFound)
+	s.explain("no QoS 2 message with this Packet Identifier waits for its PUBREL", out)
 	return nil
 }

@@ -1,13 +1,18 @@
 package session
 
-import "github.com/colibri-mqtt/colibri"
+import (
+	"time"
+
+	"github.com/colibri-mqtt/colibri"
+)
 
 // queue holds the deliveries that wait for the client, oldest first. The zero value
 // is empty and holds no memory.
 type queue struct {
 	items []colibri.Delivery
-	head  int // items before it have been sent
-	bytes int // deliveryBytes of all that wait
+	head  int   // items before it have been sent
+	bytes int   // deliveryBytes of all that wait
+	first int64 // no item expires before, in nanoseconds since 1970; 0 when none does
 }
 
 func (q *queue) length() int { return len(q.items) - q.head }
@@ -20,6 +25,43 @@ func (q *queue) push(d colibri.Delivery, size int) {
 	}
 	q.items = append(q.items, d)
 	q.bytes += size
+	q.expiring(&d)
+}
+
+// expiring notes when d expires.
+func (q *queue) expiring(d *colibri.Delivery) {
+	if at := d.Message.Expires; at != 0 && (q.first == 0 || at < q.first) {
+		q.first = at
+	}
+}
+
+// expires reports whether something may have expired at now.
+func (q *queue) expires(now time.Time) bool { return q.first != 0 && now.UnixNano() >= q.first }
+
+// expire removes what has expired at now and returns how many that were. It looks at the
+// items only when something may have expired.
+func (q *queue) expire(now time.Time) (expired int) {
+	if !q.expires(now) {
+		return 0
+	}
+	kept := q.items[:q.head]
+	q.bytes, q.first = 0, 0
+	for i := q.head; i < len(q.items); i++ {
+		d := q.items[i]
+		if d.Message.Expired(now) {
+			expired++
+			continue
+		}
+		kept = append(kept, d)
+		q.bytes += deliveryBytes(&d)
+		q.expiring(&d)
+	}
+	clear(q.items[len(kept):])
+	q.items = kept
+	if q.length() == 0 {
+		*q = queue{items: reuse(q.items)}
+	}
+	return expired
 }
 
 func (q *queue) front() (*colibri.Delivery, bool) {

@@ -12,7 +12,8 @@ import (
 // receive. They are references to what the broker retains, are sent as the client
 // takes them, and do not count against the queue's limits.
 type retainedBacklog struct {
-	parts []retainedPart
+	parts     []retainedPart
+	queueNext bool // in the turns of the two
 }
 
 // retainedPart is the backlog of one Subscription. Its messages are looked up when all

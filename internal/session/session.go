@@ -27,6 +27,7 @@ type Limits struct {
 	ReceiveMaximum    uint16 // QoS 1 and 2 messages of the client not yet fulfilled; enforced on 5.0 clients
 	QueueMessages     int    // messages waiting for the client; 0: no limit
 	QueueBytes        int    // their topics, payloads and properties; 0: no limit
+	DropOldest        bool   // when the queue is full the oldest of it gives way, not the newest
 	Subscriptions     int    // 0: no limit
 	TopicAliasMaximum uint16 // highest Topic Alias that a 5.0 client may use towards us
 }
@@ -36,17 +37,19 @@ type Options struct {
 	Version        colibri.Version
 	ExpiryInterval uint32 // seconds; NeverExpires for ever
 	ReceiveMaximum uint16 // the client's, 1 to 65,535
+	NoReasons      bool   // Request Problem Information is 0: no Reason Strings but in CONNACK and DISCONNECT
 	Will           *colibri.Message
 	WillDelay      uint32 // seconds
 }
 
 // Session is the Session State of one ClientID. New makes one.
 type Session struct {
-	limits Limits
+	limits *Limits
 
 	// Of the Network Connection.
 	version   colibri.Version
 	connected bool
+	reasons   bool     // the client takes Reason Strings
 	aliases   []string // Topic Name by Topic Alias - 1, nil until one is used
 
 	// Of the Session.
@@ -60,8 +63,8 @@ type Session struct {
 	retained       retainedBacklog
 }
 
-// New returns an empty Session with the given limits.
-func New(limits Limits) Session { return Session{limits: limits} }
+// New returns an empty Session with the given limits, which must not change any more.
+func New(limits *Limits) Session { return Session{limits: limits} }
 
 // RequestKind says what a client asks the broker for.
 type RequestKind byte
@@ -92,6 +95,7 @@ type Reply struct {
 	Type     packet.Type
 	PacketID uint16
 	Code     colibri.ReasonCode
+	Reason   string            // for a 5.0 client that takes it, in plain words; empty without one
 	Dup      bool              // PUBLISH
 	Delivery *colibri.Delivery // PUBLISH; belongs to the Session, valid until the next call
 	Packet   packet.Packet     // SUBACK, UNSUBACK
@@ -102,16 +106,28 @@ type Reply struct {
 type Output struct {
 	Request Request
 	Replies []Reply
+
+	// Messages for the client that it does not get.
+	Expired  int // their Message Expiry Interval has passed [MQTT-3.3.2-5]
+	Replaced int // gave way to newer ones in a full queue: Limits.DropOldest
+	Refused  int // the client has answered with a code of 0x80 or more [MQTT-4.4.0-2]
 }
 
 // Reset empties o.
 func (o *Output) Reset() {
-	o.Request = Request{}
-	o.Replies = o.Replies[:0]
+	clear(o.Replies)
+	*o = Output{Replies: o.Replies[:0]}
 }
 
 func (o *Output) acknowledge(t packet.Type, id uint16, code colibri.ReasonCode) {
 	o.Replies = append(o.Replies, Reply{Type: t, PacketID: id, Code: code})
+}
+
+// explain gives the last reply a Reason String if the client takes it.
+func (s *Session) explain(reason string, out *Output) {
+	if s.reasons {
+		out.Replies[len(out.Replies)-1].Reason = reason
+	}
 }
 
 // Open begins a Network Connection on the Session. A resumed Session keeps what it
@@ -119,6 +135,7 @@ func (o *Output) acknowledge(t packet.Type, id uint16, code colibri.ReasonCode) 
 func (s *Session) Open(o Options) {
 	s.version = o.Version
 	s.connected = true
+	s.reasons = o.Version == colibri.V5 && !o.NoReasons // [MQTT-3.1.2-29]
 	s.expiryInterval = o.ExpiryInterval
 	s.will, s.willDelay = o.Will, o.WillDelay                          // [MQTT-3.1.2-7]
 	s.aliases = nil                                                    // [MQTT-3.3.2-7]
@@ -140,7 +157,9 @@ func (s *Session) Close() (will *colibri.Message, delay uint32) {
 	s.connected = false
 	s.will = nil // [MQTT-3.1.2-10]
 	s.aliases = nil
-	s.retained = retainedBacklog{}
+	if !s.Durable() {
+		s.retained = retainedBacklog{}
+	}
 	return will, delay
 }
 
@@ -156,6 +175,22 @@ func (s *Session) Inflight() int { return s.sending.Len() }
 
 // Queued returns the number of messages that wait to be sent.
 func (s *Session) Queued() int { return s.queue.length() }
+
+// Undelivered returns the number of QoS 1 and 2 messages that the client has not
+// confirmed: those that wait, and those that are sent.
+func (s *Session) Undelivered() int {
+	n := s.queue.length()
+	s.sending.Pending(func(_ uint16, state flow.State, _ *colibri.Delivery) bool {
+		if state != flow.AwaitPubcomp {
+			n++
+		}
+		return true
+	})
+	return n
+}
+
+// QueuedBytes returns what the messages that wait count against Limits.QueueBytes.
+func (s *Session) QueuedBytes() int { return s.queue.bytes }
 
 // Receive takes the next packet of the client. It leaves in out either a request for
 // the broker, or replies, or neither. An error is a *colibri.Error: the Network

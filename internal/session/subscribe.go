@@ -77,8 +77,9 @@ func (s *Session) Revoke(filter string) bool {
 func (s *Session) Subscriptions() []colibri.Subscription { return s.subscriptions.items }
 
 // Subscribed answers a Subscribe request with one code for each of its Subscriptions,
-// in their order [MQTT-3.8.4-6] [MQTT-3.9.3-1].
-func (s *Session) Subscribed(id uint16, codes []colibri.ReasonCode, out *Output) {
+// in their order [MQTT-3.8.4-6] [MQTT-3.9.3-1]. reason says in plain words what the codes
+// do not; empty when there is nothing to say.
+func (s *Session) Subscribed(id uint16, codes []colibri.ReasonCode, reason string, out *Output) {
 	if s.version < colibri.V5 {
 		for i, code := range codes {
 			if code.Failed() {
@@ -88,15 +89,18 @@ func (s *Session) Subscribed(id uint16, codes []colibri.ReasonCode, out *Output)
 	}
 	out.Replies = append(out.Replies, Reply{Type: packet.SUBACK, PacketID: id,
 		Packet: &packet.Suback{PacketID: id, Codes: codes}}) // [MQTT-3.8.4-2]
+	s.explain(reason, out)
 }
 
-// Unsubscribed answers an Unsubscribe request [MQTT-3.10.4-4] [MQTT-3.11.3-1].
-func (s *Session) Unsubscribed(id uint16, codes []colibri.ReasonCode, out *Output) {
+// Unsubscribed answers an Unsubscribe request [MQTT-3.10.4-4] [MQTT-3.11.3-1]. reason as
+// of Subscribed.
+func (s *Session) Unsubscribed(id uint16, codes []colibri.ReasonCode, reason string, out *Output) {
 	if s.version < colibri.V5 {
 		codes = nil
 	}
 	out.Replies = append(out.Replies, Reply{Type: packet.UNSUBACK, PacketID: id,
 		Packet: &packet.Unsuback{PacketID: id, Codes: codes}}) // [MQTT-3.10.4-5]
+	s.explain(reason, out)
 }
 
 // subscriptionSet holds the Subscriptions of one Session: a slice, because most have

@@ -36,7 +36,7 @@ type scene struct {
 func newScene(t *testing.T) *scene {
 	c := &scene{t: t, now: time.Unix(1_000_000_000, 0), retained: map[string]*colibri.Message{},
 		limits: Limits{Inflight: 65_535, ReceiveMaximum: 65_535}}
-	c.session = New(c.limits)
+	c.session = New(&c.limits)
 	return c
 }
 
@@ -125,9 +125,10 @@ func (c *scene) call(list []string) string {
 		c.limits.ReceiveMaximum = uint16(w.number("receive", int64(c.limits.ReceiveMaximum)))
 		c.limits.QueueMessages = int(w.number("queue", 0))
 		c.limits.QueueBytes = int(w.number("bytes", 0))
+		c.limits.DropOldest = w.has("drop-oldest")
 		c.limits.Subscriptions = int(w.number("subscriptions", 0))
 		c.limits.TopicAliasMaximum = uint16(w.number("aliases", 0))
-		c.session = New(c.limits)
+		c.session = New(&c.limits)
 		return ""
 	case "time":
 		c.now = c.now.Add(time.Duration(w.number("seconds", 0)) * time.Second)
@@ -146,22 +147,19 @@ func (c *scene) call(list []string) string {
 		}
 		return outcome + c.lifetime()
 	case "published":
-		s.Published(w.id(), colibri.QoS(w.number("qos", 1)), colibri.ReasonCode(w.number("code", 0)), &c.out)
+		s.Published(w.id(), colibri.QoS(w.number("qos", 1)), colibri.ReasonCode(w.number("code", 0)), strings.ReplaceAll(w.text("reason"), "_", " "), &c.out)
 	case "deliver":
-		verdict := s.Deliver(c.delivery(w), !w.has("no-room"), &c.out)
+		verdict := s.Deliver(c.now, c.delivery(w), !w.has("no-room"), &c.out)
 		return verdictWords[verdict] + "\n" + c.outcome() + c.status()
 	case "pump":
 		limit := int(parseNumber(c.t, list[1]))
-		expired, more := s.Pump(c.now, limit, &c.out)
+		more := s.Pump(c.now, limit, &c.out)
 		for s.WantsRetained() && len(c.out.Replies) < limit { // the broker looks them up and goes on
 			c.supply()
-			_, more = s.Pump(c.now, limit-len(c.out.Replies), &c.out)
+			more = s.Pump(c.now, limit-len(c.out.Replies), &c.out)
 		}
 		c.supply()
 		outcome := c.outcome()
-		if expired > 0 {
-			outcome += fmt.Sprintf("%d expired\n", expired)
-		}
 		if more {
 			outcome += "there is more\n"
 		}
@@ -184,9 +182,9 @@ func (c *scene) call(list []string) string {
 		}
 		return b.String()
 	case "subscribed":
-		s.Subscribed(w.id(), c.codes(w.from(2)), &c.out)
+		s.Subscribed(w.id(), c.codes(w.from(2)), "", &c.out)
 	case "unsubscribed":
-		s.Unsubscribed(w.id(), c.codes(w.from(2)), &c.out)
+		s.Unsubscribed(w.id(), c.codes(w.from(2)), "", &c.out)
 	case "retain": // what the broker holds, beside the Session
 		if m := c.message(w); len(m.Payload) > 0 {
 			c.retained[m.Topic] = m
@@ -213,6 +211,7 @@ func (c *scene) options(w words) Options {
 	if w.has("3.1.1") {
 		o.Version = colibri.V311
 	}
+	o.NoReasons = w.has("no-reasons")
 	if will, ok := w.value("will"); ok {
 		o.Will = &colibri.Message{Topic: "will", Payload: []byte(will)}
 	}
@@ -358,6 +357,14 @@ func (c *scene) outcome() string {
 	for i := range c.out.Replies {
 		b.WriteString(c.reply(&c.out.Replies[i]) + "\n")
 	}
+	for _, count := range []struct {
+		n    int
+		what string
+	}{{c.out.Expired, "expired"}, {c.out.Replaced, "replaced"}, {c.out.Refused, "refused by the client"}} {
+		if count.n > 0 {
+			fmt.Fprintf(&b, "%d %s\n", count.n, count.what)
+		}
+	}
 	return b.String()
 }
 
@@ -371,6 +378,9 @@ func (c *scene) reply(r *Reply) string {
 	}
 	if r.Code != 0 {
 		line += " " + r.Code.Error()
+	}
+	if r.Reason != "" {
+		line += ": " + r.Reason
 	}
 	switch p := r.Packet.(type) {
 	case *packet.Suback:

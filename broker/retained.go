@@ -1,0 +1,123 @@
+package broker
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/colibri-mqtt/colibri"
+	"github.com/colibri-mqtt/colibri/topic"
+)
+
+// retainedStore holds the Retained Messages by topic. It is safe for concurrent use.
+type retainedStore struct {
+	names topic.Names[colibri.Message]
+	bytes atomic.Int64 // of their topics and payloads
+}
+
+func retainedBytes(m *colibri.Message) int64 {
+	if m == nil {
+		return 0
+	}
+	return int64(len(m.Topic) + len(m.Payload))
+}
+
+// put retains m in place of what is retained for its topic; an empty payload removes that
+// [MQTT-3.3.1-5] [MQTT-3.3.1-6] [MQTT-3.3.1-7]. It returns false, and changes nothing, when
+// there would be more than count messages or bytes of them; 0 means no limit.
+func (r *retainedStore) put(m *colibri.Message, count, bytes int) (ok bool) {
+	r.names.Update(m.Topic, func(old *colibri.Message) *colibri.Message {
+		if len(m.Payload) == 0 {
+			r.bytes.Add(-retainedBytes(old))
+			ok = true
+			return nil
+		}
+		more := retainedBytes(m) - retainedBytes(old)
+		if count > 0 && old == nil && r.names.Len() >= count || bytes > 0 && more > 0 && r.bytes.Load()+more > int64(bytes) {
+			return old
+		}
+		r.bytes.Add(more)
+		ok = true
+		return m
+	})
+	return ok
+}
+
+// remove removes m if it is still what is retained for its topic.
+func (r *retainedStore) remove(m *colibri.Message) {
+	r.names.Update(m.Topic, func(latest *colibri.Message) *colibri.Message {
+		if latest != m {
+			return latest
+		}
+		r.bytes.Add(-retainedBytes(m))
+		return nil
+	})
+}
+
+// retain replaces, or with an empty payload removes, what is retained for m's topic. m
+// belongs to the store from now on. It returns false when a limit is reached.
+func (b *batch) retain(publisher *liveSession, m *colibri.Message) bool {
+	if !b.broker.retained.put(m, b.broker.limits.Retained, b.broker.limits.RetainedBytes) {
+		b.broker.drop(publisher, DropRetained, 1)
+		return false
+	}
+	b.recordRetained(m)
+	return true
+}
+
+// retainedFor returns what is retained for the topics that filter matches, and removes
+// what has expired.
+func (b *Broker) retainedFor(filter string, now time.Time) (messages []*colibri.Message) {
+	b.retained.names.Select(filter, func(_ string, m *colibri.Message) bool {
+		if m.Expired(now) {
+			b.retained.remove(m)
+		} else {
+			messages = append(messages, m)
+		}
+		return true
+	})
+	return messages
+}
+
+// addRetained lets c's Session have what is retained for new Subscriptions.
+func (c *conn) addRetained(b *batch, subscriptions []colibri.Subscription) {
+	if len(subscriptions) == 0 || c.broker.retained.names.Len() == 0 {
+		return
+	}
+	s := c.session
+	s.mu.Lock()
+	for _, sub := range subscriptions {
+		if s.conn.Load() == c {
+			s.state.AddRetained(sub)
+		}
+	}
+	s.mu.Unlock()
+	for s.supply(b) {
+	}
+}
+
+// supply looks up the Retained Messages that s asks for, without holding its lock, and
+// sends them as far as there is room. It returns false when s asks for none.
+func (s *liveSession) supply(b *batch) bool {
+	s.mu.Lock()
+	filter, ok := s.state.WantRetained()
+	s.mu.Unlock()
+	if !ok {
+		return false
+	}
+	messages := b.broker.retainedFor(filter, b.now)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.state.SupplyRetained(filter, messages, b.broker.retained.names.Get)
+	b.other.Reset()
+	s.pump(b, &b.other)
+	return true
+}
+
+// supplyRetained is supply in a goroutine of its own, which ends when s asks for no more.
+func (b *Broker) supplyRetained(s *liveSession) {
+	batch := b.takeBatch()
+	defer batch.giveBack()
+	for batch.now = time.Now(); s.supply(batch); batch.now = time.Now() {
+		batch.recordAndReply()
+	}
+}
