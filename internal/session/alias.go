@@ -13,7 +13,7 @@ type Aliases struct {
 	most   uint16
 	topics []aliased         // by alias - 1
 	index  map[string]uint16 // alias by topic
-	seen   []candidate       // by hash of the topic, modulo its length
+	seen   []candidate       // by hash of the topic, aliasWays each
 	hand   int               // of the clock that looks for one that is rarely used
 }
 
@@ -33,6 +33,7 @@ type candidate struct {
 
 const (
 	aliasCandidates = 64 // places for topics without an alias
+	aliasWays       = 4  // of them for topics of the same hash
 	aliasRepeats    = 3  // a topic that has come so often gets an alias
 	aliasShortest   = 5  // bytes of the shortest topic that is worth the 3 bytes of an alias
 	aliasMostUses   = 15 // what a topic can save up against the clock
@@ -66,9 +67,19 @@ func (a *Aliases) repeats(topic string) bool {
 		a.seen = make([]candidate, aliasCandidates)
 	}
 	hash := uint32(maphash.String(aliasSeed, topic))
-	c := &a.seen[hash%aliasCandidates]
+	first := hash % (aliasCandidates / aliasWays) * aliasWays
+	ways := a.seen[first : first+aliasWays]
+	c := &ways[0]
+	for i := range ways {
+		if w := &ways[i]; w.hash == hash && w.count > 0 {
+			c = w
+			break
+		} else if w.count < c.count {
+			c = w
+		}
+	}
 	switch {
-	case c.hash == hash:
+	case c.count > 0 && c.hash == hash:
 		c.count++
 	case c.count > 0:
 		c.count--

@@ -1,0 +1,64 @@
+package broker
+
+import (
+	"net"
+	"time"
+
+	"github.com/colibri-mqtt/colibri"
+)
+
+// ClientStats are what the broker knows of one client at one moment. The Session may
+// outlive its Network Connection.
+type ClientStats struct {
+	Client        ClientInfo
+	Connected     bool
+	Remote        net.Addr        // while connected
+	Version       colibri.Version // while connected
+	Since         time.Time       // of the connection
+	Subscriptions int
+	Inflight      int // QoS 1 and 2 messages sent and not yet fulfilled
+	Queued        int // messages that wait
+	QueuedBytes   int // their topics, payloads and properties
+	Dropped       map[DropReason]int64
+}
+
+// Client returns what is known of the client with a ClientID, and whether there is one.
+func (b *Broker) Client(clientID string) (ClientStats, bool) {
+	b.registry.mu.Lock()
+	s := b.registry.sessions[clientID]
+	b.registry.mu.Unlock()
+	if s == nil {
+		return ClientStats{}, false
+	}
+	return s.stats(), true
+}
+
+// Clients yields all Sessions, in no order. They are looked at one by one: what changes
+// meanwhile may be seen or not.
+func (b *Broker) Clients(yield func(ClientStats) bool) {
+	b.registry.mu.Lock()
+	all := make([]*liveSession, 0, len(b.registry.sessions))
+	for _, s := range b.registry.sessions {
+		all = append(all, s)
+	}
+	b.registry.mu.Unlock()
+	for _, s := range all {
+		if !yield(s.stats()) {
+			return
+		}
+	}
+}
+
+func (s *liveSession) stats() ClientStats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	stats := ClientStats{Client: s.info(), Subscriptions: len(s.state.Subscriptions()), Inflight: s.state.Inflight(),
+		Queued: s.state.Queued(), QueuedBytes: s.state.QueuedBytes()}
+	if c := s.conn.Load(); c != nil {
+		stats.Connected, stats.Remote, stats.Version, stats.Since = true, c.nc.RemoteAddr(), c.version, c.opened
+	}
+	if l := s.dropped.Load(); l != nil {
+		stats.Dropped = l.byReason()
+	}
+	return stats
+}
