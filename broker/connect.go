@@ -67,7 +67,7 @@ func (c *conn) begin(early []byte) error {
 
 // accept reads the CONNECT of nc and answers it. It returns the connection and what the
 // client has sent behind its CONNECT, or nil when nc was refused and closed.
-func (b *Broker) accept(ctx context.Context, nc net.Conn) (c *conn, early []byte) {
+func (b *Broker) accept(caller context.Context, nc net.Conn) (c *conn, early []byte) {
 	b.emit(Opened{Remote: nc.RemoteAddr(), Local: nc.LocalAddr()})
 	defer b.pending.Add(-1)
 	if int(b.pending.Add(1)) > b.limits.Unauthenticated {
@@ -76,7 +76,7 @@ func (b *Broker) accept(ctx context.Context, nc net.Conn) (c *conn, early []byte
 			Err: errors.New("too many connections have not sent their CONNECT yet")})
 		return nil, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, b.limits.ConnectTime)
+	ctx, cancel := context.WithTimeout(caller, b.limits.ConnectTime)
 	defer cancel()
 	nc.SetDeadline(time.Now().Add(b.limits.ConnectTime))
 	unwatch := context.AfterFunc(ctx, func() { nc.SetDeadline(time.Unix(1, 0)) })
@@ -87,7 +87,7 @@ func (b *Broker) accept(ctx context.Context, nc net.Conn) (c *conn, early []byte
 	}
 	unwatch()
 	if err != nil {
-		if errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == context.DeadlineExceeded {
+		if errors.Is(err, os.ErrDeadlineExceeded) && caller.Err() == nil {
 			b.limited(ClientInfo{}, LimitConnectTime)
 		}
 		b.refuse(nc, p, err)
@@ -254,6 +254,9 @@ func refusalConnack(p *packet.Connect, err error) []byte {
 	}
 	answer := &packet.Connack{Code: code, Properties: withReference(nil, err)} // [MQTT-3.2.2-6]
 	bytes := appendPacket(nil, answer, colibri.V5)
+	if most, ok := p.Properties.Number(colibri.MaximumPacketSize); ok && len(bytes) > int(most) { // [MQTT-3.1.2-24]
+		return nil
+	}
 	if reason := reasonOf(err); reason != "" {
 		answer.Properties = answer.Properties.AppendValue(colibri.ReasonString, reason)
 		full := appendPacket(nil, answer, colibri.V5)
@@ -264,7 +267,8 @@ func refusalConnack(p *packet.Connect, err error) []byte {
 	return bytes
 }
 
-// welcome opens the Session of an admitted client and sends the CONNACK.
+// welcome opens the Session of an admitted client and sends the CONNACK. It returns nil
+// when the client takes no packet of that size.
 func (b *Broker) welcome(nc net.Conn, p *packet.Connect, r *ConnectRequest) *conn {
 	c := &conn{broker: b, nc: nc, raw: rawConn(nc), version: p.Version, keepAlive: p.KeepAlive, opened: time.Now()}
 	c.client = ClientInfo{ClientID: r.ClientID, UserName: r.UserName}
@@ -299,6 +303,11 @@ func (b *Broker) welcome(nc net.Conn, p *packet.Connect, r *ConnectRequest) *con
 	if p.Version == colibri.V5 && b.limits.KeepAlive > 0 && (c.keepAlive == 0 || c.keepAlive > b.limits.KeepAlive) {
 		c.keepAlive = b.limits.KeepAlive
 		b.limited(c.client, LimitKeepAlive)
+	}
+	if n := len(b.connack(c, p, r, o, false)); c.maxPacket > 0 && n > int(c.maxPacket) { // [MQTT-3.1.2-24]
+		b.refuse(nc, p, &colibri.Error{Op: "CONNACK", Code: colibri.PacketTooLarge,
+			Err: fmt.Errorf("%d bytes, and the Client takes %d", n, c.maxPacket)})
+		return nil
 	}
 	_, present := b.join(c, r.ClientID, p.CleanStart, o, func(present bool) []byte {
 		return b.connack(c, p, r, o, present)
