@@ -141,6 +141,9 @@ func (b *Broker) join(c *conn, clientID string, cleanStart bool, o session.Optio
 	b.registry.mu.Unlock()
 	batch.out.Reset()
 	s.pump(batch, &batch.out) // [MQTT-3.1.2-5]
+	if s.state.WantsRetained() {
+		go b.supplyRetained(s)
+	}
 	s.mu.Unlock()
 
 	if taken != nil {

@@ -92,14 +92,14 @@ func (s *Session) Pump(now time.Time, limit int, out *Output) (more bool) {
 		return false
 	}
 	for ; limit > 0; limit-- {
-		s.retained.queueNext = !s.retained.queueNext
-		if !s.retained.queueNext && s.sendRetained(now, out) {
+		if s.retained.turn && s.sendRetained(now, out) {
+			s.retained.turn = false
 			continue
 		}
 		d, ok := s.queue.front()
 		switch {
 		case !ok:
-			if !s.retained.queueNext || !s.sendRetained(now, out) {
+			if s.retained.turn || !s.sendRetained(now, out) {
 				return false
 			}
 		case d.Message.Expired(now):
@@ -109,6 +109,7 @@ func (s *Session) Pump(now time.Time, limit int, out *Output) (more bool) {
 			return false
 		default:
 			s.queue.pop()
+			s.retained.turn = true
 		}
 	}
 	return s.Waiting()

@@ -12,8 +12,8 @@ import (
 // receive. They are references to what the broker retains, are sent as the client
 // takes them, and do not count against the queue's limits.
 type retainedBacklog struct {
-	parts     []retainedPart
-	queueNext bool // in the turns of the two
+	parts []retainedPart
+	turn  bool // a queued message went last, so that one of these is next
 }
 
 // retainedPart is the backlog of one Subscription. Its messages are looked up when all
