@@ -34,6 +34,9 @@ const (
 var dropNames = [dropReasons]string{"queue full", "replaced by newer", "rejected", "slow consumer", "offline",
 	"packet too large", "expired", "refused by client", "session ended", "no subscribers", "denied", "invalid", "too many retained"}
 
+// DropReasons is the number of reasons: they are 0 to DropReasons - 1.
+const DropReasons = int(dropReasons)
+
 // String returns the reason in words.
 func (r DropReason) String() string { return dropNames[r] }
 

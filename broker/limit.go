@@ -33,6 +33,9 @@ var limitNames = [limits]string{"connections", "unauthenticated connections", "t
 	"connection rate", "Keep Alive", "Session Expiry Interval", "packet size", "Receive Maximum", "Topic Alias",
 	"subscriptions", "topic levels or bytes", "message rate", "byte rate"}
 
+// LimitCount is the number of these limits: they are 0 to LimitCount - 1.
+const LimitCount = int(limits)
+
 // String names the limit.
 func (l Limit) String() string { return limitNames[l] }
 

@@ -38,7 +38,7 @@ const (
 const (
 	logLines      = 4096             // lines that may wait for the output
 	logFieldBytes = 256              // of what a client chose, in one place of a line
-	dropPause     = 10 * time.Second // between two lines about one reason for dropping
+	dropPause     = 10 * time.Second // between two lines about one reason for dropping, or one limit
 )
 
 // brokerLog writes the lines of a running broker. Whoever has something to say hands
@@ -56,12 +56,15 @@ type brokerLog struct {
 	once   sync.Once
 	ended  chan struct{} // closed when the goroutine has written everything
 
-	dropped [8]droppedCount // by broker.DropReason
+	dropped [broker.DropReasons]rareLine // messages
+	limited [broker.LimitCount]rareLine  // times
 }
 
-type droppedCount struct {
-	messages atomic.Int64
-	said     atomic.Int64 // when the last line was written, in nanoseconds since 1970
+// rareLine is about something that may happen thousands of times a second: it is said at
+// most once in dropPause, and counted meanwhile.
+type rareLine struct {
+	count atomic.Int64 // since the last line
+	said  atomic.Int64 // when that was written, in nanoseconds since 1970
 }
 
 // newBrokerLog opens the destinations of s and starts to write. close must be called.
@@ -114,8 +117,13 @@ func (l *brokerLog) reopenFile() {
 // close writes what waits and ends the goroutine. Lines that come later are lost.
 func (l *brokerLog) close() {
 	for reason := range l.dropped {
-		if n := l.dropped[reason].messages.Swap(0); n > 0 {
+		if n := l.dropped[reason].count.Swap(0); n > 0 {
 			l.printf(logWarning, "Messages dropped (%s): %d more.", broker.DropReason(reason), n)
+		}
+	}
+	for limit := range l.limited {
+		if n := l.limited[limit].count.Swap(0); n > 0 {
+			l.printf(logNotice, "Limit reached (%s): %d times more.", broker.Limit(limit), n)
 		}
 	}
 	l.once.Do(func() { close(l.stop) })
@@ -258,7 +266,17 @@ func (l *brokerLog) event(e broker.Event) {
 		}
 		l.printf(logNotice, "%s holds '#', the firehose: every message is sent to it as well.", shown(e.Client.ClientID))
 	case broker.Dropped:
-		l.drop(e)
+		switch e.Reason {
+		case broker.DropNoSubscribers, broker.DropOffline: // nobody asked to be sent these
+			return
+		}
+		if n := l.dropped[e.Reason].add(e.Messages); n > 0 {
+			l.printf(logWarning, "Messages dropped (%s): %d, the last one at client %s.", e.Reason, n, shown(e.Client.ClientID))
+		}
+	case broker.Limited:
+		if n := l.limited[e.Limit].add(1); n > 0 {
+			l.printf(logNotice, "Limit reached (%s): %d times, the last time by client %s.", e.Limit, n, shown(e.Client.ClientID))
+		}
 	}
 }
 
@@ -270,20 +288,15 @@ func (l *brokerLog) connection(format string, args ...any) {
 	}
 }
 
-// drop counts a message that was not delivered, and says so at most once in dropPause
-// for each reason.
-func (l *brokerLog) drop(e broker.Dropped) {
-	if e.Reason < 0 || int(e.Reason) >= len(l.dropped) {
-		return
+// add counts n, and returns how many there were since the last line when it is time for
+// another; 0 otherwise.
+func (r *rareLine) add(n int) int64 {
+	r.count.Add(int64(n))
+	said, now := r.said.Load(), time.Now().UnixNano()
+	if now-said < int64(dropPause) || !r.said.CompareAndSwap(said, now) {
+		return 0
 	}
-	count := &l.dropped[e.Reason]
-	count.messages.Add(1)
-	said, now := count.said.Load(), time.Now().UnixNano()
-	if now-said < int64(dropPause) || !count.said.CompareAndSwap(said, now) {
-		return
-	}
-	l.printf(logWarning, "Messages dropped (%s): %d, the last one at client %s.",
-		e.Reason, count.messages.Swap(0), shown(e.Client.ClientID))
+	return r.count.Swap(0)
 }
 
 // protocolNumber is the number that Mosquitto's log gives to a version.

@@ -642,15 +642,21 @@ func TestBrokerLogOfDrops(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 1000 {
-		log.event(broker.Dropped{Client: broker.ClientInfo{ClientID: "slow\n"}, Reason: broker.DropSlow})
+		log.event(broker.Dropped{Client: broker.ClientInfo{ClientID: "slow\n"}, Reason: broker.DropSlow, Messages: 1})
 	}
-	log.event(broker.Dropped{Client: broker.ClientInfo{ClientID: "full"}, Reason: broker.DropQueueFull})
+	log.event(broker.Dropped{Client: broker.ClientInfo{ClientID: "full"}, Reason: broker.DropQueueFull, Messages: 7})
+	log.event(broker.Dropped{Reason: broker.DropNoSubscribers, Messages: 7})
+	for range 3 {
+		log.event(broker.Limited{Client: broker.ClientInfo{ClientID: "fast"}, Limit: broker.LimitMessageRate})
+	}
 	log.close()
 	text, _ := out.now()
-	if lines := strings.Split(strings.TrimSpace(text), "\n"); len(lines) != 3 ||
+	if lines := strings.Split(strings.TrimSpace(text), "\n"); len(lines) != 5 ||
 		!strings.HasSuffix(lines[0], `Messages dropped (slow consumer): 1, the last one at client slow\n.`) ||
-		!strings.HasSuffix(lines[1], `Messages dropped (queue full): 1, the last one at client full.`) ||
-		!strings.HasSuffix(lines[2], `Messages dropped (slow consumer): 999 more.`) {
+		!strings.HasSuffix(lines[1], `Messages dropped (queue full): 7, the last one at client full.`) ||
+		!strings.HasSuffix(lines[2], `Limit reached (message rate): 1 times, the last time by client fast.`) ||
+		!strings.HasSuffix(lines[3], `Messages dropped (slow consumer): 999 more.`) ||
+		!strings.HasSuffix(lines[4], `Limit reached (message rate): 2 times more.`) {
 		t.Errorf("got\n%s\nwant a line for each reason, and the rest at the end", text)
 	}
 }
