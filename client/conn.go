@@ -44,6 +44,7 @@ type conn struct {
 	lastReceived time.Time
 	pinged       time.Time // of the first PINGREQ without an answer; zero if there is none
 	paused       bool      // the program does not take its messages: nothing is read
+	exchange     Exchange  // of Options.Method, while an authentication is going on
 	broken       error     // of the Write that has failed: nothing more is written
 }
 
@@ -79,6 +80,14 @@ func (c *Client) handshake(cn *conn, first bool) (*packet.Connack, error) {
 	cleanStart := c.cleanStart(first)
 	connect := c.o.connect(c.clientID, cleanStart)
 	c.mu.Unlock()
+	if m := c.o.Method; m != nil {
+		x, ps, err := m.begin()
+		if err != nil {
+			return nil, err
+		}
+		cn.exchange = x // there is no other goroutine yet
+		connect.Properties = append(ps, connect.Properties...)
+	}
 	if err := c.sendNow(cn, connect); err != nil {
 		return nil, err
 	}
@@ -93,7 +102,7 @@ func (c *Client) handshake(cn *conn, first bool) (*packet.Connack, error) {
 		c.mu.Unlock()
 		switch p := p.(type) {
 		case *packet.Auth:
-			reply, err := c.authenticate(p)
+			reply, err := c.authenticate(cn, p)
 			if err != nil {
 				c.sendCode(cn, err)
 				return nil, err
@@ -110,6 +119,13 @@ func (c *Client) handshake(cn *conn, first bool) (*packet.Connack, error) {
 					Err: errors.New("the Server has a Session that this Client does not have")}
 				c.sendCode(cn, err)
 				return nil, err
+			}
+			if m := c.o.Method; m != nil {
+				if err := m.finish(cn.exchange, "CONNACK", p.Properties); err != nil {
+					c.sendCode(cn, err)
+					return nil, err
+				}
+				cn.exchange = nil
 			}
 			return p, nil
 		default:

@@ -63,10 +63,15 @@ type Options struct {
 	// connection is given up; 0 stands for the Keep Alive, at most 10 s.
 	PingTimeout time.Duration
 
-	// Authenticate answers an AUTH packet of an enhanced authentication (5.0 section
-	// 4.12) with the one to send next; an error ends the connection. The packet is valid
-	// during the call. It is called while connecting and, when the Server asks, later; the
-	// Client waits for it, so it must return soon and must not call methods of the Client.
+	// Method is the Authentication Method of the connection (5.0 section 4.12), such as
+	// that of [ScramSHA256]; nil without one. Authenticate is not called then.
+	Method *Method
+
+	// Authenticate answers an AUTH packet of an enhanced authentication whose method stands
+	// in Properties with the one to send next; an error ends the connection. What differs
+	// from one connection to the next needs a Method. The packet is valid during the
+	// call. It is called while connecting and, when the Server asks, later; the Client
+	// waits for it, so it must return soon and must not call methods of the Client.
 	Authenticate func(*packet.Auth) (*packet.Auth, error)
 
 	// Dial opens the Network Connection; nil stands for TCP and Unix domain sockets by
@@ -210,6 +215,10 @@ func (o Options) complete() (Options, error) {
 	}
 	if o.Password != nil && !o.HasUserName && o.Version != colibri.V5 { // [MQTT311-3.1.2-22]
 		return o, fmt.Errorf("client options: %v allows a Password only with a User Name: set UserName", o.Version)
+	}
+	if m := o.Method; m != nil && (m.Name == "" || m.Begin == nil || o.Version != colibri.V5 ||
+		o.Properties.Has(colibri.AuthenticationMethod) || o.Properties.Has(colibri.AuthenticationData)) {
+		return o, errors.New("client options: Method needs a Name, a Begin and 5.0, and stands in place of the Authentication Method in Properties: leave out the one or the other")
 	}
 	if o.Will != nil {
 		if err := topic.CheckName(o.Will.Topic); err != nil {
