@@ -149,9 +149,12 @@ func (c *conn) readAndDecide(b *batch, data []byte) (n int, err error) {
 		}
 	}()
 	for range batchPackets {
-		_, size, err := packet.Size(data[n:])
+		kind, size, err := packet.Size(data[n:])
 		if err != nil {
 			return n, err
+		}
+		if kind == packet.AUTH && size > c.broker.limits.ConnectBytes {
+			return n, c.broker.authBytes(size)
 		}
 		if size > c.broker.limits.PacketBytes {
 			return n, &colibri.Error{Op: "packet", Code: colibri.PacketTooLarge,
@@ -177,6 +180,9 @@ func (c *conn) readAndDecide(b *batch, data []byte) (n int, err error) {
 
 // step hands one packet to the Session and decides what the Session asks for.
 func (c *conn) step(b *batch, p packet.Packet) error {
+	if auth, ok := p.(*packet.Auth); ok && c.auth != nil {
+		return c.reauthenticate(auth)
+	}
 	if err := c.receive(b, p); err != nil {
 		return err
 	}

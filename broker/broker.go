@@ -17,6 +17,7 @@ import (
 // Broker is an MQTT server. New makes one; Shutdown ends it.
 type Broker struct {
 	authenticator Authenticator
+	methods       map[string]*Method
 	authorizer    Authorizer
 	log           Log
 	peers         Peers
@@ -77,6 +78,10 @@ func New(config Config) (*Broker, error) {
 	}
 	if b.limits.Inflight > 65_535 || b.limits.Inflight < 0 {
 		return nil, errors.New("broker: Limits.Inflight must be 1 to 65535")
+	}
+	var err error
+	if b.methods, err = checkMethods(config.Methods); err != nil {
+		return nil, err
 	}
 	if b.log == nil {
 		b.log = memoryLog{}

@@ -15,6 +15,9 @@ import (
 type Config struct {
 	// Authenticator decides who may connect; nil lets everybody in.
 	Authenticator Authenticator
+	// Methods are the Authentication Methods that 5.0 clients may name; with none of them
+	// every client that names one is refused.
+	Methods []Method
 	// Authorizer decides what a client may do; nil allows everything but publishing
 	// to topics that begin with $SYS/, which is the broker's own to write.
 	Authorizer Authorizer
@@ -66,8 +69,8 @@ const (
 // Limits bound what one client, and all of them, may use. Stats.Limited counts how often
 // each was reached, Stats.Dropped the messages that it cost.
 type Limits struct {
-	ConnectTime       time.Duration // from the opened Network Connection to the complete CONNECT; 10 s
-	ConnectBytes      int           // size of a CONNECT packet; 100,000
+	ConnectTime       time.Duration // from the opened Network Connection to the complete CONNECT and the end of its authentication; 10 s
+	ConnectBytes      int           // size of a CONNECT or AUTH packet; 100,000
 	Connections       int           // Network Connections at the same time; 0: no limit. Refused with 0x97
 	Unauthenticated   int           // of them without an accepted CONNECT; 10,000. Closed without an answer
 	ConnectRate       int           // CONNECT packets a second; 0: no limit. Refused with 0x9F

@@ -35,6 +35,8 @@ type conn struct {
 	need     int       // size of that packet once it is known; 0 before
 	place    int       // in connSet
 
+	auth *authentication // nil when the CONNECT named no Authentication Method
+
 	maxPacket uint32 // the client's Maximum Packet Size; 0 without one
 	keepAlive uint16 // seconds; 0: none
 	version   colibri.Version
@@ -140,6 +142,7 @@ func (c *conn) end(err error) {
 			"error", broken.Error(), "stack", string(broken.stack))
 	}
 	c.firehoseEnds()
+	c.authEnds()
 	c.broker.emit(Disconnected{Client: c.client, Remote: c.nc.RemoteAddr(), Code: why.code, Err: why.err,
 		After: time.Since(c.opened)})
 	c.broker.running.Done()

@@ -79,22 +79,39 @@ func (b *Broker) accept(caller context.Context, nc net.Conn) (c *conn, early []b
 	ctx, cancel := context.WithTimeout(caller, b.limits.ConnectTime)
 	defer cancel()
 	nc.SetDeadline(time.Now().Add(b.limits.ConnectTime))
-	unwatch := context.AfterFunc(ctx, func() { nc.SetDeadline(time.Unix(1, 0)) })
+	defer context.AfterFunc(b.lifetime, cancel)()
+	interrupted := make(chan struct{})
+	unwatch := context.AfterFunc(ctx, func() {
+		nc.SetDeadline(time.Unix(1, 0))
+		close(interrupted)
+	})
 	p, early, err := b.readConnect(nc)
 	var r *ConnectRequest
+	var auth *authentication
 	if err == nil {
-		r, err = b.admit(ctx, nc, p)
+		r, err = b.admit(nc, p)
 	}
-	unwatch()
+	if err == nil && p.Properties.Has(colibri.AuthenticationMethod) {
+		auth, early, err = b.authenticate(ctx, nc, p, r, early)
+	} else if err == nil && b.authenticator != nil {
+		err = b.authenticator.Authenticate(ctx, r) // [MQTT-3.1.4-2]
+	}
+	if err == nil {
+		err = b.admitWill(p, r)
+	}
+	if !unwatch() {
+		<-interrupted // what follows sets deadlines of its own
+	}
 	if err != nil {
-		if errors.Is(err, os.ErrDeadlineExceeded) && caller.Err() == nil {
+		late := errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, errAuthTime)
+		if late && caller.Err() == nil && !b.closing.Load() {
 			b.limited(ClientInfo{}, LimitConnectTime)
 		}
 		b.refuse(nc, p, err)
 		return nil, nil
 	}
 	nc.SetDeadline(time.Time{})
-	return b.welcome(nc, p, r), early
+	return b.welcome(nc, p, r, auth), early
 }
 
 // readConnect reads the first packet of a Network Connection, which must be a CONNECT
@@ -157,11 +174,13 @@ func decodeConnect(b, early []byte) (*packet.Connect, []byte, error) {
 	return connect, early, err
 }
 
-// admit checks a CONNECT against what this broker takes, and asks the Authenticator.
-func (b *Broker) admit(ctx context.Context, nc net.Conn, p *packet.Connect) (*ConnectRequest, error) {
-	refusal := func(code colibri.ReasonCode, rule, reason string) error {
-		return &colibri.Error{Op: "CONNECT", Code: code, Rule: rule, Err: errors.New(reason)}
-	}
+// refusal returns the error that refuses a CONNECT.
+func refusal(code colibri.ReasonCode, rule, reason string) error {
+	return &colibri.Error{Op: "CONNECT", Code: code, Rule: rule, Err: errors.New(reason)}
+}
+
+// admit checks a CONNECT against what this broker takes, whoever it comes from.
+func (b *Broker) admit(nc net.Conn, p *packet.Connect) (*ConnectRequest, error) {
 	client := ClientInfo{ClientID: strings.Clone(p.ClientID), UserName: strings.Clone(p.UserName)}
 	switch {
 	case b.closing.Load():
@@ -178,8 +197,6 @@ func (b *Broker) admit(ctx context.Context, nc net.Conn, p *packet.Connect) (*Co
 		return nil, refusal(colibri.ClientIdentifierNotValid, "", "MQTT 3.1 requires a Client Identifier")
 	case p.ClientID == "" && p.Version == colibri.V311 && !p.CleanStart:
 		return nil, refusal(colibri.ClientIdentifierNotValid, "MQTT311-3.1.3-8", "an empty Client Identifier needs Clean Session")
-	case p.Properties.Has(colibri.AuthenticationMethod):
-		return nil, refusal(colibri.BadAuthenticationMethod, "MQTT-4.12.0-1", "this Server knows no Authentication Method")
 	case p.Version < colibri.V5 && b.limits.KeepAlive > 0 && (p.KeepAlive == 0 || p.KeepAlive > b.limits.KeepAlive):
 		b.limited(client, LimitKeepAlive)
 		return nil, refusal(colibri.ClientIdentifierNotValid, "", fmt.Sprintf("Keep Alive must be 1 to %d seconds", b.limits.KeepAlive))
@@ -194,21 +211,21 @@ func (b *Broker) admit(ctx context.Context, nc net.Conn, p *packet.Connect) (*Co
 	if r.ClientID == "" {
 		r.ClientID = newClientID()
 	}
-	if b.authenticator != nil {
-		if err := b.authenticator.Authenticate(ctx, r); err != nil { // [MQTT-3.1.4-2]
-			return nil, err
-		}
-	}
+	return r, nil
+}
+
+// admitWill checks that the client may publish the Will Message of its CONNECT.
+func (b *Broker) admitWill(p *packet.Connect, r *ConnectRequest) error {
 	if p.Will != nil {
 		if code, why := b.without.message(p.Will.QoS, p.Will.Retain); code.Failed() { // [MQTT-3.2.2-12] [MQTT-3.2.2-13]
-			return nil, refusal(code, "", "Will Message: "+why)
+			return refusal(code, "", "Will Message: "+why)
 		}
 		will, _ := willMessage(p.Will)
 		if result := b.mayPublish(ClientInfo{ClientID: r.ClientID, UserName: r.UserName}, will); result.code.Failed() {
-			return nil, refusal(sendable(packet.CONNACK, result.code), "", "Will Message: "+result.reason)
+			return refusal(sendable(packet.CONNACK, result.code), "", "Will Message: "+result.reason)
 		}
 	}
-	return r, nil
+	return nil
 }
 
 // newClientID returns a Client Identifier that no other Session has [MQTT-3.2.2-16].
@@ -235,6 +252,9 @@ func (b *Broker) refuse(nc net.Conn, p *packet.Connect, err error) {
 
 // refusalConnack returns the CONNACK that refuses p, nil when there is to be none.
 func refusalConnack(p *packet.Connect, err error) []byte {
+	if _, ok := errors.AsType[*departed](err); ok {
+		return nil
+	}
 	code := codeOf(err)
 	if _, ok := errors.AsType[colibri.ReasonCode](err); !ok {
 		code = colibri.NotAuthorized // an Authenticator that says no more
@@ -257,7 +277,7 @@ func refusalConnack(p *packet.Connect, err error) []byte {
 	if most, ok := p.Properties.Number(colibri.MaximumPacketSize); ok && len(bytes) > int(most) { // [MQTT-3.1.2-24]
 		return nil
 	}
-	if reason := reasonOf(err); reason != "" {
+	if reason := reasonOf(err); reason != "" && wantsReasons(p) {
 		answer.Properties = answer.Properties.AppendValue(colibri.ReasonString, reason)
 		full := appendPacket(nil, answer, colibri.V5)
 		if most, ok := p.Properties.Number(colibri.MaximumPacketSize); !ok || len(full) <= int(most) { // [MQTT-3.2.2-19]
@@ -267,10 +287,17 @@ func refusalConnack(p *packet.Connect, err error) []byte {
 	return bytes
 }
 
+// wantsReasons reports whether a client did not decline Reason Strings. In a CONNACK
+// they are allowed all the same [MQTT-3.1.2-29].
+func wantsReasons(p *packet.Connect) bool {
+	wants, ok := p.Properties.Number(colibri.RequestProblemInformation)
+	return !ok || wants != 0
+}
+
 // welcome opens the Session of an admitted client and sends the CONNACK. It returns nil
 // when the client takes no packet of that size.
-func (b *Broker) welcome(nc net.Conn, p *packet.Connect, r *ConnectRequest) *conn {
-	c := &conn{broker: b, nc: nc, raw: rawConn(nc), version: p.Version, keepAlive: p.KeepAlive, opened: time.Now()}
+func (b *Broker) welcome(nc net.Conn, p *packet.Connect, r *ConnectRequest, auth *authentication) *conn {
+	c := &conn{auth: auth, broker: b, nc: nc, raw: rawConn(nc), version: p.Version, keepAlive: p.KeepAlive, opened: time.Now()}
 	c.client = ClientInfo{ClientID: r.ClientID, UserName: r.UserName}
 	c.lastRead.Store(c.opened.UnixNano())
 	o := session.Options{Version: p.Version, ReceiveMaximum: 65_535}
@@ -312,6 +339,9 @@ func (b *Broker) welcome(nc net.Conn, p *packet.Connect, r *ConnectRequest) *con
 	_, present := b.join(c, r.ClientID, p.CleanStart, o, func(present bool) []byte {
 		return b.connack(c, p, r, o, present)
 	})
+	if auth != nil {
+		auth.data = nil // the CONNACK has it
+	}
 	b.emit(Connected{Client: c.client, Remote: r.RemoteAddr, Local: r.LocalAddr, Version: p.Version,
 		CleanStart: p.CleanStart, SessionPresent: present, KeepAlive: c.keepAlive, Will: p.Will != nil})
 	return c
@@ -340,6 +370,9 @@ func (b *Broker) connack(c *conn, p *packet.Connect, r *ConnectRequest, o sessio
 		}
 		if c.keepAlive != p.KeepAlive {
 			ps = ps.AppendNumber(colibri.ServerKeepAlive, uint32(c.keepAlive)) // [MQTT-3.2.2-21]
+		}
+		if c.auth != nil {
+			ps = c.auth.properties(ps, c.auth.data) // [MQTT-4.12.0-5]; without a method nothing [MQTT-4.12.0-6]
 		}
 		answer.Properties = ps
 	}
