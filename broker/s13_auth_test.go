@@ -9,6 +9,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -51,6 +52,9 @@ func (x *riddle) Step(ctx context.Context, data []byte) (answer []byte, done boo
 		return make([]byte, 100), true, nil
 	case "slow":
 		<-ctx.Done()
+		if x.seen != nil {
+			x.seen([]byte("gave up"))
+		}
 		return nil, false, errors.New("gave up")
 	case "late": // does not care for ctx, and says yes
 		<-ctx.Done()
@@ -381,10 +385,10 @@ func TestMethodRefused(t *testing.T) {
 		p := scene.Dial()
 		p.Send(p.NewConnect("client", method("riddle")))
 		p.Expect(auth(further))
-		p.SendHex(`f0 ff ff 7f`) // says 2 MB; nothing of them has come
+		p.SendHex(`f0 ff 7f`) // says 16 KB; nothing of them has come
 		p.ExpectClosed(&packet.Connack{Code: 0x95})
 		p = scene.Connect("client", method("riddle", "in:alice"))
-		p.SendHex(`f0 ff ff 7f`)
+		p.SendHex(`f0 ff 7f`)
 		p.ExpectEnded(colibri.PacketTooLarge)
 	})
 	mqtest.Run(t, "a limit on the steps", mqtest.V5, riddles(nil), func(scene *mqtest.Scene) {
@@ -527,7 +531,13 @@ func TestReauthentication(t *testing.T) {
 		p.Send(auth(again, "large"))
 		p.ExpectEnded(colibri.PacketTooLarge)
 	})
-	mqtest.Run(t, "the connection ends in the middle: nothing is left", mqtest.V5, riddles(nil), func(scene *mqtest.Scene) {
+	var gaveUp atomic.Int32
+	count := func(data []byte) {
+		if string(data) == "gave up" {
+			gaveUp.Add(1)
+		}
+	}
+	mqtest.Run(t, "the connection ends in the middle: nothing is left", mqtest.V5, riddles(count), func(scene *mqtest.Scene) {
 		for _, data := range []string{"ask", "slow", "wait:5s"} {
 			p := scene.Connect("client", method("riddle", "in:alice"))
 			p.Send(auth(again, data))
@@ -536,7 +546,9 @@ func TestReauthentication(t *testing.T) {
 			p.Send(auth(again, data), &packet.Disconnect{})
 			p.Received()
 		}
-		// scene.end waits for every goroutine of the broker: no time passes.
+		if got := gaveUp.Load(); got != 2 {
+			scene.Errorf("%d steps have given up with their connections, want 2", got)
+		}
 	})
 	mqtest.Run(t, "Shutdown in the middle", mqtest.V5, riddles(nil), func(scene *mqtest.Scene) {
 		p := scene.Connect("client", method("riddle", "in:alice"))

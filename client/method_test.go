@@ -91,7 +91,10 @@ func TestMethod(t *testing.T) {
 				t.Errorf("Reauthenticate: %v", err)
 			}
 		}
-		p.disconnect(c)
+		p.send(echoAuth(further, "still")) // what is over is over
+		p.expectAll(&packet.Disconnect{Code: colibri.ProtocolError})
+		p.end()
+		<-c.Done()
 		if begun != 3 {
 			t.Errorf("got %d exchanges, want 3", begun)
 		}

@@ -103,11 +103,9 @@ func checkServerFirst(data []byte) error {
 // Finish takes the server's last message. Only when it returns nil is the server the one
 // that holds the user's credentials.
 func (e *ClientExchange) Finish(data []byte) error {
-	if e.steps != 2 || checkMessage(data) != nil {
+	_, err := e.conversation.Step(string(data))
+	if err != nil || !e.conversation.Valid() { // without an error when the end comes too early
 		return errors.New("scram: the server has not proven that it knows the user")
-	}
-	if _, err := e.conversation.Step(string(data)); err != nil || !e.conversation.Valid() {
-		return errors.New("scram: the server could not prove that it knows the user")
 	}
 	return nil
 }

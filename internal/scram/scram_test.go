@@ -238,16 +238,16 @@ func TestServerRefuses(t *testing.T) {
 
 // TestClientRefuses shows which messages of a server end the exchange.
 func TestClientRefuses(t *testing.T) {
-	for _, c := range []struct{ name, first, final string }{
-		{"nothing", "", ""},
-		{"malformed", "r=" + vectorNonce + "x", ""},
-		{"another nonce", strings.Replace(serverFirst, "r=r", "r=x", 1), ""},
-		{"too few iterations", strings.Replace(serverFirst, "4096", "4095", 1), ""},
-		{"too many iterations", strings.Replace(serverFirst, "4096", "2000001", 1), ""},
-		{"more than a number holds", strings.Replace(serverFirst, "4096", "99999999999999999999", 1), ""},
-		{"no proof", serverFirst, ""},
-		{"another proof", serverFirst, strings.Replace(serverFinal, "v=6", "v=7", 1)},
-		{"an error", serverFirst, "e=other-error"},
+	for _, c := range []struct{ name, first, final, want string }{
+		{"nothing", "", "", "empty"},
+		{"malformed", "r=" + vectorNonce + "x", "", "malformed"},
+		{"another nonce", strings.Replace(serverFirst, "r=r", "r=x", 1), "", "nonce"},
+		{"too few iterations", strings.Replace(serverFirst, "4096", "4095", 1), "", "iterations"},
+		{"too many iterations", strings.Replace(serverFirst, "4096", "2000001", 1), "", "iterations"},
+		{"more than a number holds", strings.Replace(serverFirst, "4096", "99999999999999999999", 1), "", "iterations"},
+		{"no proof", serverFirst, "", "not proven"},
+		{"another proof", serverFirst, strings.Replace(serverFinal, "v=6", "v=7", 1), "not proven"},
+		{"an error", serverFirst, "e=other-error", "not proven"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			e := vectorClient(t, vectorUser, vectorPassword).Begin()
@@ -258,8 +258,8 @@ func TestClientRefuses(t *testing.T) {
 			if err == nil && c.first == serverFirst {
 				err = e.Finish([]byte(c.final))
 			}
-			if err == nil {
-				t.Fatal("got no error")
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Fatalf("got %v, want an error with %q", err, c.want)
 			}
 			for _, secret := range []string{vectorPassword, vectorNonce, vectorUser + ","} {
 				if strings.Contains(err.Error(), secret) {
@@ -273,7 +273,7 @@ func TestClientRefuses(t *testing.T) {
 		if _, err := e.Step(nil); err != nil {
 			t.Fatal(err)
 		}
-		if err := e.Finish([]byte(serverFinal)); err == nil {
+		if err := e.Finish([]byte(serverFirst)); err == nil {
 			t.Error("got no error")
 		}
 	})
