@@ -130,7 +130,8 @@ func (a *authentication) properties(ps colibri.Properties, data []byte) colibri.
 	return ps
 }
 
-// auth returns the bytes of an AUTH, or nil when the client cannot take as many.
+// auth returns the bytes of an AUTH, or nil when the client cannot take as many. It has no
+// Reason String and no User Property [MQTT-3.15.2-2] [MQTT-3.15.2-3].
 func (a *authentication) auth(code colibri.ReasonCode, data []byte, maxPacket uint32) []byte {
 	b := appendPacket(nil, &packet.Auth{Code: code, Properties: a.properties(nil, data)}, colibri.V5)
 	if maxPacket > 0 && len(b) > int(maxPacket) { // [MQTT-3.1.2-24]
@@ -252,7 +253,9 @@ func (b *Broker) readAuth(nc net.Conn, buf []byte) (p *packet.Auth, rest []byte,
 	}
 }
 
+// authBytes returns the error for an AUTH of that size.
 func (b *Broker) authBytes(size int) error {
+	b.limited(ClientInfo{}, LimitConnectBytes)
 	return &colibri.Error{Op: "AUTH", Code: colibri.PacketTooLarge,
 		Err: fmt.Errorf("%d bytes, and this Server takes %d", size, b.limits.ConnectBytes)}
 }

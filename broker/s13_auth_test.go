@@ -367,7 +367,7 @@ func TestMethodRefused(t *testing.T) {
 			scene.Errorf("got %v, want a CONNACK without properties", got)
 		}
 	})
-	mqtest.Run(t, "nothing larger than the Client takes [MQTT-3.1.2-24]", mqtest.V5, riddles(nil), func(scene *mqtest.Scene) {
+	mqtest.Run(t, "nothing larger than the Client takes [MQTT-3.1.2-24] [MQTT-3.15.2-2] [MQTT-3.15.2-3]", mqtest.V5, riddles(nil), func(scene *mqtest.Scene) {
 		for _, data := range []string{"large", "largely"} { // of AUTH, of CONNACK
 			p := scene.Dial()
 			p.Send(p.NewConnect("client", method("riddle", data), property(colibri.MaximumPacketSize, 100)))
@@ -390,6 +390,9 @@ func TestMethodRefused(t *testing.T) {
 		p = scene.Connect("client", method("riddle", "in:alice"))
 		p.SendHex(`f0 ff 7f`)
 		p.ExpectEnded(colibri.PacketTooLarge)
+		if got := scene.Broker.Stats().Limited[broker.LimitConnectBytes]; got != 2 {
+			scene.Errorf("the limit was counted %d times, want 2", got)
+		}
 	})
 	mqtest.Run(t, "a limit on the steps", mqtest.V5, riddles(nil), func(scene *mqtest.Scene) {
 		p := scene.Dial()
@@ -413,6 +416,9 @@ func TestMethodRefused(t *testing.T) {
 			time.Sleep(200 * time.Millisecond)
 			p.ExpectClosed(&packet.Connack{Code: 0x87})
 			other.Ping()
+			if got := scene.Broker.Stats().Limited[broker.LimitConnectTime]; got != 1 {
+				scene.Errorf("the limit was counted %d times, want 1", got)
+			}
 		})
 	}
 	mqtest.Run(t, "Shutdown in the middle", mqtest.V5, riddles(nil), func(scene *mqtest.Scene) {
@@ -526,7 +532,7 @@ func TestReauthentication(t *testing.T) {
 		p.Send(auth(further, "in:alice"))
 		p.ExpectEnded(colibri.NotAuthorized)
 	})
-	mqtest.Run(t, "nothing larger than the Client takes [MQTT-3.1.2-24]", mqtest.V5, riddles(nil), func(scene *mqtest.Scene) {
+	mqtest.Run(t, "nothing larger than the Client takes [MQTT-3.1.2-24] [MQTT-3.15.2-2] [MQTT-3.15.2-3]", mqtest.V5, riddles(nil), func(scene *mqtest.Scene) {
 		p := scene.Connect("client", method("riddle", "in:alice"), property(colibri.MaximumPacketSize, 100))
 		p.Send(auth(again, "large"))
 		p.ExpectEnded(colibri.PacketTooLarge)
