@@ -114,12 +114,14 @@ func (b *Broker) accept(caller context.Context, nc net.Conn) (c *conn, early []b
 	return b.welcome(nc, p, r, auth), early
 }
 
+// connectBytes is what a connection holds that has not sent its CONNECT. It grows with what
+// comes.
+const connectBytes = 512
+
 // readConnect reads the first packet of a Network Connection, which must be a CONNECT
 // [MQTT-3.1.0-1]. p is not nil when enough of a CONNECT was read to answer it.
 func (b *Broker) readConnect(nc net.Conn) (p *packet.Connect, early []byte, err error) {
-	batch := b.takeBatch()
-	defer batch.giveBack()
-	buf := batch.buf
+	buf := make([]byte, connectBytes)
 	for n := 0; ; {
 		m, err := nc.Read(buf[n:])
 		n += m
