@@ -32,15 +32,16 @@ type batch struct {
 	writer  *writer
 	qos0    colibri.Delivery // of the QoS 0 PUBLISH on its way
 
-	wants     bool           // the connection's own Session asks for Retained Messages
-	stored    uint64         // the number under which the message being published is recorded; 0 before
-	entries   []byte         // what has to be recorded before the reply step
-	held      []held         // the reply step, while there is something to record
-	owing     []*liveSession // whose deliveries the entries hold
-	touched   []*conn
-	published int64
-	received  int64
-	unheard   int // messages of the connection that no Subscription matched
+	wants   bool           // the connection's own Session asks for Retained Messages
+	stored  uint64         // the number under which the message being published is recorded; 0 before
+	entries []byte         // what has to be recorded before the reply step
+	held    []held         // the reply step, while there is something to record
+	owing   []*liveSession // whose deliveries the entries hold
+	touched []*conn
+	unheard int // messages of the connection that no Subscription matched
+
+	tally tally // what went over the road since the last flush
+	own   bool  // it publishes $SYS
 }
 
 // held is a reply that waits for the record step.
@@ -60,7 +61,7 @@ func (b *Broker) takeBatch() *batch {
 		batch.conn = nil
 		return batch
 	}
-	return &batch{broker: b, buf: make([]byte, batchBytes), writer: newWriter()}
+	return &batch{broker: b, buf: make([]byte, batchBytes), writer: newWriter(), tally: b.counters.newTally()}
 }
 
 func (b *batch) giveBack() { b.broker.batches.Put(b) }
@@ -170,6 +171,7 @@ func (c *conn) readAndDecide(b *batch, data []byte) (n int, err error) {
 		if err != nil {
 			return n, err
 		}
+		b.tally.countReceived(kind, p, size)
 		if err := c.step(b, p); err != nil {
 			return n, err
 		}
@@ -191,7 +193,6 @@ func (c *conn) step(b *batch, p packet.Packet) error {
 	}
 	switch b.out.Request.Kind {
 	case session.Publish:
-		b.received++
 		if c.throttle != nil {
 			c.throttle.published++
 		}
@@ -287,15 +288,7 @@ func (b *batch) flush() {
 		c.flush(b.writer)
 	}
 	b.touched = b.touched[:0]
-	counters := &b.broker.counters
-	if b.published > 0 {
-		counters.publishSent.Add(b.published)
-		b.published = 0
-	}
-	if b.received > 0 {
-		counters.publishReceived.Add(b.received)
-		b.received = 0
-	}
+	b.tally.flush()
 	if b.unheard > 0 {
 		var publisher *liveSession
 		if b.conn != nil {

@@ -49,7 +49,7 @@ type Broker struct {
 	lifetime context.Context // ends with Shutdown
 	end      context.CancelFunc
 	closing  atomic.Bool
-	running  sync.WaitGroup // accepting loops, connections, the sweep
+	running  sync.WaitGroup // accepting loops, connections, the sweep, $SYS
 
 	mu        sync.Mutex // of the listeners
 	listeners map[net.Listener]struct{}
@@ -108,6 +108,11 @@ func New(config Config) (*Broker, error) {
 	b.lifetime, b.end = context.WithCancel(context.Background())
 	b.running.Add(1)
 	go b.sweep()
+	if config.SysInterval > 0 {
+		tree := newSysTree(b, config.SysInterval, config.Version)
+		b.running.Add(1)
+		go tree.run()
+	}
 	return b, nil
 }
 

@@ -41,6 +41,11 @@ type Config struct {
 	// Information, such as the prefix of the Response Topics that it may use; empty for
 	// nothing. It must not block. Nil tells nobody anything [MQTT-3.1.2-28].
 	ResponseInformation func(ClientInfo) string
+	// SysInterval is how often what has changed under $SYS/broker/ is published, at the
+	// times that are multiples of it since 1970. 0 publishes nothing there.
+	SysInterval time.Duration
+	// Version is what $SYS/broker/version says; empty stands for "colibri".
+	Version string
 	// Events receives everything worth knowing that happens, in the goroutine in which
 	// it happens: it must not block and must not call the Broker. Nil discards them.
 	Events func(Event)

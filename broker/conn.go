@@ -111,6 +111,7 @@ func (c *conn) appendDisconnect(b []byte, err error) []byte {
 		p.Properties = nil
 		b = appendPacket(b[:start], p, c.version)
 	}
+	c.broker.counters.sent(packet.DISCONNECT, len(b)-start)
 	return b
 }
 
@@ -206,6 +207,7 @@ func reasonOf(err error) string {
 type connSet struct {
 	mu    sync.Mutex
 	conns []*conn
+	most  int // that there were at a time
 }
 
 func (s *connSet) add(c *conn) {
@@ -213,6 +215,7 @@ func (s *connSet) add(c *conn) {
 	defer s.mu.Unlock()
 	c.place = len(s.conns)
 	s.conns = append(s.conns, c)
+	s.most = max(s.most, len(s.conns))
 }
 
 func (s *connSet) remove(c *conn) {
@@ -225,9 +228,15 @@ func (s *connSet) remove(c *conn) {
 }
 
 func (s *connSet) len() int {
+	n, _ := s.numbers()
+	return n
+}
+
+// numbers returns how many there are, and how many there have been at a time.
+func (s *connSet) numbers() (now, most int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.conns)
+	return len(s.conns), s.most
 }
 
 // which returns the connections that pick chooses.

@@ -68,6 +68,7 @@ func (c *conn) begin(early []byte) error {
 // accept reads the CONNECT of nc and answers it. It returns the connection and what the
 // client has sent behind its CONNECT, or nil when nc was refused and closed.
 func (b *Broker) accept(caller context.Context, nc net.Conn) (c *conn, early []byte) {
+	b.counters.opened.Add(1)
 	b.emit(Opened{Remote: nc.RemoteAddr(), Local: nc.LocalAddr()})
 	defer b.pending.Add(-1)
 	if int(b.pending.Add(1)) > b.limits.Unauthenticated {
@@ -142,6 +143,7 @@ func (b *Broker) readConnect(nc net.Conn) (p *packet.Connect, early []byte, err 
 				return nil, nil, &colibri.Error{Op: "CONNECT", Code: colibri.PacketTooLarge,
 					Err: fmt.Errorf("%d bytes, and this Server takes %d", size, b.limits.ConnectBytes)}
 			case n >= size:
+				b.counters.received(packet.CONNECT, size)
 				return decodeConnect(append([]byte(nil), buf[:size]...), append([]byte(nil), buf[size:n]...))
 			case n == len(buf):
 				buf = append(make([]byte, 0, min(size, 2*n)), buf...)
@@ -246,9 +248,11 @@ func (b *Broker) refuse(nc net.Conn, p *packet.Connect, err error) {
 		if answer := refusalConnack(p, err); answer != nil {
 			nc.SetWriteDeadline(time.Now().Add(closeTime))
 			nc.Write(answer)
+			b.counters.sent(packet.CONNACK, len(answer))
 		}
 	}
 	nc.Close()
+	b.counters.refused[codeOf(err)].Add(1)
 	b.emit(Refused{Client: client, Remote: nc.RemoteAddr(), Code: codeOf(err), Err: err})
 }
 
@@ -339,11 +343,14 @@ func (b *Broker) welcome(nc net.Conn, p *packet.Connect, r *ConnectRequest, auth
 		return nil
 	}
 	_, present := b.join(c, r.ClientID, p.CleanStart, o, func(present bool) []byte {
-		return b.connack(c, p, r, o, present)
+		answer := b.connack(c, p, r, o, present)
+		b.counters.sent(packet.CONNACK, len(answer))
+		return answer
 	})
 	if auth != nil {
 		auth.data = nil // the CONNACK has it
 	}
+	b.counters.accepted.Add(1)
 	b.emit(Connected{Client: c.client, Remote: r.RemoteAddr, Local: r.LocalAddr, Version: p.Version,
 		CleanStart: p.CleanStart, SessionPresent: present, KeepAlive: c.keepAlive, Will: p.Will != nil})
 	return c

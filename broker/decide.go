@@ -101,7 +101,7 @@ func (b *batch) publish(from *conn, m *colibri.Message) outcome {
 		own.Expires = b.now.UnixNano() + int64(seconds)*int64(time.Second)
 		m = &own
 	}
-	if b.broker.whenFull == FullReject && m.QoS > colibri.AtMostOnce {
+	if b.broker.whenFull == FullReject && m.QoS > colibri.AtMostOnce && !b.own {
 		b.broker.router.Route(m.Topic, publisher, &b.matches)
 		if b.anyFull(m) {
 			b.broker.drop(publisher, DropRejected, 1)
@@ -192,7 +192,9 @@ func (b *batch) deliver(s *liveSession, d colibri.Delivery) bool {
 	c := s.conn.Load()
 	room := c != nil && c.out.hasRoom(b.broker.limits.OutboxBytes)
 	b.other.Reset()
+	messages, bytes := s.state.Queued(), s.state.QueuedPayload()
 	verdict := s.state.Deliver(b.now, d, room, &b.other)
+	b.tally.countQueue(s, messages, bytes)
 	b.broker.dropOutput(s, &b.other)
 	switch verdict {
 	case session.Sent:

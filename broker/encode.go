@@ -151,7 +151,7 @@ func (e *encoder) properties(m *colibri.Message, identifiers []uint32, f form) c
 // write puts one reply of the Session into c's outbox. sent is false when a PUBLISH
 // was dropped. The caller holds the Session's lock, or r is a QoS 0 PUBLISH.
 func (c *conn) write(b *batch, r *session.Reply) (sent bool) {
-	flush := false
+	flush, size := false, 0
 	switch r.Type {
 	case packet.PUBLISH:
 		if e := &b.encoder; e.message != r.Delivery.Message {
@@ -171,19 +171,23 @@ func (c *conn) write(b *batch, r *session.Reply) (sent bool) {
 			}
 		}
 		var taken bool
-		if flush, taken = c.out.put(r.Delivery.Message.Topic, p, with, without, c.broker.limits.OutboxBytes); !taken {
+		if size, flush, taken = c.out.put(r.Delivery.Message.Topic, p, with, without, c.broker.limits.OutboxBytes); !taken {
 			c.broker.drop(c.session, DropSlow, 1)
 			return false
 		}
-		b.published++
+		if size > 0 {
+			b.tally.countPublishSent(size, len(r.Delivery.Message.Payload))
+		}
 	case packet.SUBACK, packet.UNSUBACK:
-		flush = c.answer(r.Packet, r.Reason)
+		flush, size = c.answer(r.Packet, r.Reason)
+		b.tally.countSent(r.Type, size)
 	default:
 		if r.Reason != "" {
-			flush = c.answer(acknowledgement(r.Type, r.PacketID, r.Code), r.Reason)
-			break
+			flush, size = c.answer(acknowledgement(r.Type, r.PacketID, r.Code), r.Reason)
+		} else {
+			flush, size = c.out.acknowledge(r.Type, r.PacketID, r.Code, c.version)
 		}
-		flush = c.out.acknowledge(r.Type, r.PacketID, r.Code, c.version)
+		b.tally.countSent(r.Type, size)
 	}
 	if flush {
 		b.touched = append(b.touched, c)
@@ -201,11 +205,11 @@ func appendPacket(b []byte, p packet.Packet, v colibri.Version) []byte {
 	return b
 }
 
-// answer puts a packet that is not PUBLISH into c's outbox, with a Reason String if there
+// answer puts a packet that is not PUBLISH, of size bytes, into c's outbox, with a Reason String if there
 // is one and the client takes a packet of that size. A client whose Maximum Packet Size is
 // smaller than the packet without it loses its connection, later: the caller may hold the
 // Session's lock.
-func (c *conn) answer(p packet.Packet, reason string) (flush bool) {
+func (c *conn) answer(p packet.Packet, reason string) (flush bool, size int) {
 	bytes := appendPacket(nil, p, c.version)
 	if reason != "" {
 		if full := appendPacket(nil, withReason(p, reason), c.version); c.maxPacket == 0 || len(full) <= int(c.maxPacket) {
@@ -215,9 +219,13 @@ func (c *conn) answer(p packet.Packet, reason string) (flush bool) {
 	if c.maxPacket > 0 && len(bytes) > int(c.maxPacket) { // [MQTT-3.1.2-24]
 		go c.stop(&colibri.Error{Op: p.Type().String(), Code: colibri.PacketTooLarge,
 			Err: fmt.Errorf("%d bytes, and the Client takes %d", len(bytes), c.maxPacket)})
-		return false
+		return false, 0
 	}
-	return c.out.add(func(b []byte) []byte { return append(b, bytes...) })
+	flush = c.out.add(func(b []byte) []byte {
+		size = len(bytes)
+		return append(b, bytes...)
+	})
+	return flush, size
 }
 
 // withReason returns p with a Reason String.

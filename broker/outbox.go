@@ -73,16 +73,16 @@ func (o *outbox) promise() bool {
 // put appends a PUBLISH. A QoS 0 message is not taken when limit bytes wait already:
 // ok is false then. flush reports whether the caller has to see to a flush. named and
 // unnamed are p with a Topic Alias, with and without its Topic Name; nil when p is to be
-// sent as it is.
-func (o *outbox) put(topic string, p, named, unnamed *publication, limit int) (flush, ok bool) {
+// sent as it is. size is what it takes, 0 when the outbox is closed.
+func (o *outbox) put(topic string, p, named, unnamed *publication, limit int) (size int, flush, ok bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if p.idAt == 0 && o.size() > limit {
-		return false, false
+		return 0, false, false
 	}
 	buf := o.chunk()
 	if buf == nil {
-		return false, true
+		return 0, false, true
 	}
 	var alias uint16
 	if named != nil { // only now, as the order of the packets counts
@@ -108,7 +108,7 @@ func (o *outbox) put(topic string, p, named, unnamed *publication, limit int) (f
 	o.waiting += p.size()
 	o.messages++
 	o.bytes += int64(p.size())
-	return o.promise(), true
+	return p.size(), o.promise(), true
 }
 
 // sent returns how many PUBLISH packets the outbox has taken, and their bytes.
@@ -153,18 +153,20 @@ func (o *outbox) grown(buf *buffer, n int) {
 	o.waiting += n
 }
 
-// acknowledge appends one packet of a QoS handshake or a PINGRESP as add does.
-func (o *outbox) acknowledge(t packet.Type, id uint16, code colibri.ReasonCode, v colibri.Version) (flush bool) {
+// acknowledge appends one packet of a QoS handshake or a PINGRESP as add does. size is
+// what it takes, 0 when the outbox is closed.
+func (o *outbox) acknowledge(t packet.Type, id uint16, code colibri.ReasonCode, v colibri.Version) (flush bool, size int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.chunk() == nil {
-		return false
+		return false, 0
 	}
 	buf := o.first
 	before := len(buf.b)
 	buf.b = appendPacket(buf.b, acknowledgement(t, id, code), v)
-	o.grown(buf, len(buf.b)-before)
-	return o.promise()
+	size = len(buf.b) - before
+	o.grown(buf, size)
+	return o.promise(), size
 }
 
 // hasRoom reports whether no more than limit bytes wait. If not, the outbox is starved: it

@@ -34,6 +34,7 @@ type liveSession struct {
 	mu         sync.Mutex // guards what follows, and changes of conn
 	state      session.Session
 	ended      bool             // replaced or expired: nothing is delivered to it any more
+	forgotten  bool             // ended, and no longer counted
 	deliveries uint64           // recorded
 	due        time.Time        // the end of the Session; zero while connected and when it never ends
 	will       *colibri.Message // delayed, published at willDue
@@ -54,6 +55,7 @@ func (s *liveSession) pump(b *batch, out *session.Output) {
 	if c == nil {
 		return
 	}
+	defer b.tally.countQueue(s, s.state.Queued(), s.state.QueuedPayload())
 	for n := 0; ; n++ {
 		s.state.Resume(out)
 		if discarded := b.reply(c, out); !s.state.Waiting() {
@@ -220,7 +222,12 @@ func (b *Broker) forget(s *liveSession) {
 	b.alarm.clear(s)
 	s.mu.Lock()
 	subscriptions := s.state.Subscriptions() // nobody changes those of an ended Session
-	undelivered := s.state.Undelivered()
+	undelivered := 0
+	if !s.forgotten {
+		s.forgotten = true
+		undelivered = s.state.Undelivered()
+		b.counters.forgotQueue(s.state.Queued(), s.state.QueuedPayload())
+	}
 	s.mu.Unlock()
 	b.drop(s, DropSessionEnded, undelivered)
 	for i := range subscriptions {
@@ -239,6 +246,7 @@ func (b *Broker) expire(s *liveSession, now time.Time) {
 	ended := !s.due.IsZero() && !now.Before(s.due) && s.conn.Load() == nil && !s.ended
 	if ended {
 		s.ended = true // [MQTT-4.1.0-2]
+		b.counters.expired.Add(1)
 		if s.will != nil {
 			will, s.will = s.will, nil
 		}

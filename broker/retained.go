@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -10,8 +11,41 @@ import (
 
 // retainedStore holds the Retained Messages by topic. It is safe for concurrent use.
 type retainedStore struct {
-	names topic.Names[colibri.Message]
-	bytes atomic.Int64 // of their topics and payloads
+	names    topic.Names[colibri.Message]
+	bytes    atomic.Int64 // of their topics and payloads
+	payload  atomic.Int64 // of their payloads
+	sys      atomic.Int64 // messages under $SYS/
+	sysBytes atomic.Int64 // as bytes
+}
+
+// isSys reports whether the topic name is part of the broker's own tree.
+func isSys(name string) bool { return strings.HasPrefix(name, "$SYS/") }
+
+// clients returns how many messages, and bytes of them, count against the limits of
+// clients when one for name comes: those under $SYS/ do not, except for a client that may
+// write there.
+func (r *retainedStore) clients(name string) (messages int, bytes int64) {
+	messages, bytes = r.names.Len(), r.bytes.Load()
+	if !isSys(name) {
+		messages, bytes = max(0, messages-int(r.sys.Load())), bytes-r.sysBytes.Load()
+	}
+	return messages, bytes
+}
+
+// changed counts that m, which may be nil, is retained for name in place of old.
+func (r *retainedStore) changed(name string, old, m *colibri.Message) {
+	more := retainedBytes(m) - retainedBytes(old)
+	r.bytes.Add(more)
+	if m != nil {
+		r.payload.Add(int64(len(m.Payload)))
+	}
+	if old != nil {
+		r.payload.Add(-int64(len(old.Payload)))
+	}
+	if isSys(name) {
+		r.sysBytes.Add(more)
+		r.sys.Add(int64(index(m != nil) - index(old != nil)))
+	}
 }
 
 func retainedBytes(m *colibri.Message) int64 {
@@ -27,15 +61,16 @@ func retainedBytes(m *colibri.Message) int64 {
 func (r *retainedStore) put(m *colibri.Message, count, bytes int) (ok bool) {
 	r.names.Update(m.Topic, func(old *colibri.Message) *colibri.Message {
 		if len(m.Payload) == 0 {
-			r.bytes.Add(-retainedBytes(old))
+			r.changed(m.Topic, old, nil)
 			ok = true
 			return nil
 		}
 		more := retainedBytes(m) - retainedBytes(old)
-		if count > 0 && old == nil && r.names.Len() >= count || bytes > 0 && more > 0 && r.bytes.Load()+more > int64(bytes) {
+		heldCount, heldBytes := r.clients(m.Topic)
+		if count > 0 && old == nil && heldCount >= count || bytes > 0 && more > 0 && heldBytes+more > int64(bytes) {
 			return old
 		}
-		r.bytes.Add(more)
+		r.changed(m.Topic, old, m)
 		ok = true
 		return m
 	})
@@ -48,7 +83,7 @@ func (r *retainedStore) remove(m *colibri.Message) {
 		if latest != m {
 			return latest
 		}
-		r.bytes.Add(-retainedBytes(m))
+		r.changed(m.Topic, m, nil)
 		return nil
 	})
 }
@@ -56,6 +91,9 @@ func (r *retainedStore) remove(m *colibri.Message) {
 // retain replaces, or with an empty payload removes, what is retained for m's topic. m
 // belongs to the store from now on. It returns false when a limit is reached.
 func (b *batch) retain(publisher *liveSession, m *colibri.Message) bool {
+	if b.own { // without limits, and not recorded: nobody wants the numbers of before a restart
+		return b.broker.retained.put(m, 0, 0)
+	}
 	if !b.broker.retained.put(m, b.broker.limits.Retained, b.broker.limits.RetainedBytes) {
 		b.broker.drop(publisher, DropRetained, 1)
 		return false

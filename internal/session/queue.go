@@ -13,6 +13,8 @@ type queue struct {
 	head  int   // items before it have been sent
 	bytes int   // deliveryBytes of all that wait
 	first int64 // no item expires before, in nanoseconds since 1970; 0 when none does
+
+	payload int // bytes of the payloads of all that wait
 }
 
 func (q *queue) length() int { return len(q.items) - q.head }
@@ -25,6 +27,7 @@ func (q *queue) push(d colibri.Delivery, size int) {
 	}
 	q.items = append(q.items, d)
 	q.bytes += size
+	q.payload += len(d.Message.Payload)
 	q.expiring(&d)
 }
 
@@ -45,7 +48,7 @@ func (q *queue) expire(now time.Time) (expired int) {
 		return 0
 	}
 	kept := q.items[:q.head]
-	q.bytes, q.first = 0, 0
+	q.bytes, q.payload, q.first = 0, 0, 0
 	for i := q.head; i < len(q.items); i++ {
 		d := q.items[i]
 		if d.Message.Expired(now) {
@@ -54,6 +57,7 @@ func (q *queue) expire(now time.Time) (expired int) {
 		}
 		kept = append(kept, d)
 		q.bytes += deliveryBytes(&d)
+		q.payload += len(d.Message.Payload)
 		q.expiring(&d)
 	}
 	clear(q.items[len(kept):])
@@ -73,6 +77,7 @@ func (q *queue) front() (*colibri.Delivery, bool) {
 
 func (q *queue) pop() {
 	q.bytes -= deliveryBytes(&q.items[q.head])
+	q.payload -= len(q.items[q.head].Message.Payload)
 	q.items[q.head] = colibri.Delivery{}
 	q.head++
 	if q.head == len(q.items) {

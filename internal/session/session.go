@@ -192,6 +192,9 @@ func (s *Session) Undelivered() int {
 // QueuedBytes returns what the messages that wait count against Limits.QueueBytes.
 func (s *Session) QueuedBytes() int { return s.queue.bytes }
 
+// QueuedPayload returns the bytes of their payloads.
+func (s *Session) QueuedPayload() int { return s.queue.payload }
+
 // Receive takes the next packet of the client. It leaves in out either a request for
 // the broker, or replies, or neither. An error is a *colibri.Error: the Network
 // Connection must be closed, answering with its Code.

@@ -1,0 +1,98 @@
+package broker
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/colibri-mqtt/colibri"
+	"github.com/colibri-mqtt/colibri/packet"
+)
+
+// sink is a Network Connection whose client has sent what is in sends, takes everything,
+// and then says nothing until it is closed.
+type sink struct {
+	sends  bytes.Reader
+	closed chan struct{}
+}
+
+type sinkAddr struct{}
+
+func (sinkAddr) Network() string { return "sink" }
+func (sinkAddr) String() string  { return "sink" }
+
+func newSink(sends []byte) *sink {
+	s := &sink{closed: make(chan struct{})}
+	s.sends.Reset(sends)
+	return s
+}
+
+func (s *sink) Read(b []byte) (int, error) {
+	if n, err := s.sends.Read(b); err == nil {
+		return n, nil
+	}
+	<-s.closed
+	return 0, io.EOF
+}
+func (s *sink) Write(b []byte) (int, error)      { return len(b), nil }
+func (s *sink) Close() error                     { close(s.closed); return nil }
+func (s *sink) LocalAddr() net.Addr              { return sinkAddr{} }
+func (s *sink) RemoteAddr() net.Addr             { return sinkAddr{} }
+func (s *sink) SetDeadline(time.Time) error      { return nil }
+func (s *sink) SetReadDeadline(time.Time) error  { return nil }
+func (s *sink) SetWriteDeadline(time.Time) error { return nil }
+
+// BenchmarkRoad walks the road with QoS 0 messages, without what moves bytes: the batch is
+// handed to the reader's code in memory. One operation is one message.
+func BenchmarkRoad(b *testing.B) {
+	for _, receivers := range []int{0, 1} {
+		for _, size := range []int{1, batchPackets} {
+			b.Run(fmt.Sprintf("receivers=%d/batch=%d", receivers, size), func(b *testing.B) {
+				benchmarkRoad(b, receivers, size)
+			})
+		}
+	}
+}
+
+func benchmarkRoad(b *testing.B, receivers, size int) {
+	server, err := New(Config{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer server.Shutdown(context.Background())
+	join := func(clientID string, then ...packet.Packet) *conn {
+		var sends []byte
+		for _, p := range append([]packet.Packet{&packet.Connect{Version: colibri.V5, ClientID: clientID, CleanStart: true}}, then...) {
+			sends = appendPacket(sends, p, colibri.V5)
+		}
+		server.begin()
+		c, early := server.accept(context.Background(), newSink(sends))
+		if c == nil {
+			b.Fatalf("%s was refused", clientID)
+		}
+		if err := c.begin(early); err != nil {
+			b.Fatal(err)
+		}
+		go c.run()
+		return c
+	}
+	for i := range receivers {
+		join(fmt.Sprintf("receiver-%d", i), &packet.Subscribe{PacketID: 1, Subscriptions: []colibri.Subscription{{Filter: "road"}}})
+	}
+	c := join("publisher")
+	message := appendPacket(nil, &packet.Publish{Topic: "road", Payload: []byte("0123456789abcdef")}, colibri.V5)
+	data := bytes.Repeat(message, size)
+	batch := server.takeBatch()
+	defer batch.giveBack()
+	b.ReportAllocs()
+	b.ResetTimer()
+	for range b.N / size {
+		if err := c.process(batch, data); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
