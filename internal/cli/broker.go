@@ -317,6 +317,8 @@ func (s *brokerServer) serve() (err error) {
 	b, err := broker.New(broker.Config{
 		Authenticator: doorkeeper{},
 		Limits:        s.limits,
+		SysInterval:   s.config.SysInterval,
+		Version:       "colibri version " + versionNumber(),
 		Events:        s.log.event,
 		Logger:        slog.New(s.log),
 	})

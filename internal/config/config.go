@@ -41,6 +41,8 @@ type Config struct {
 	// Connection; 0: as long as the client asked for.
 	PersistentClientExpiration time.Duration
 
+	SysInterval time.Duration // between two publications of $SYS; 0: none
+
 	PIDFile string // empty for none
 	User    User   // whom the broker should run as
 	Log     Log
@@ -100,6 +102,7 @@ func Default() *Config {
 		MaxQueuedBytes:      -1,
 		MaxPacketBytes:      2_000_000,
 		MaxTopicAlias:       -1,
+		SysInterval:         10 * time.Second,
 		Log: Log{
 			Stderr: true,
 			Errors: true, Warnings: true, Notices: true, Information: true,

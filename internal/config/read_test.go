@@ -94,10 +94,8 @@ func TestRead(t *testing.T) {
 		{"persistence true", func(c *Config) {
 			c.Warnings = []Warning{{"a.conf", 1, "this version keeps its state in memory only: it is lost when the broker ends, in spite of 'persistence true'"}}
 		}},
-		{"sys_interval 0\nset_tcp_nodelay true\nmax_qos 2\nretain_available true\naccept_protocol_versions 3,4,5\nrequire_certificate false", func(*Config) {}},
-		{"sys_interval 10", func(c *Config) {
-			c.Warnings = []Warning{{"a.conf", 1, "this version publishes nothing under $SYS yet"}}
-		}},
+		{"sys_interval 0\nset_tcp_nodelay true\nmax_qos 2\nretain_available true\naccept_protocol_versions 3,4,5\nrequire_certificate false", func(c *Config) { c.SysInterval = 0 }},
+		{"sys_interval 60", func(c *Config) { c.SysInterval = time.Minute }},
 		{"max_keepalive 60 # one minute", func(c *Config) {
 			c.MaxKeepAlive = 60
 			c.Warnings = []Warning{{"a.conf", 1, "the comment behind the value is left out; a comment should begin in the first column"}}

@@ -209,10 +209,8 @@ func init() {
 			}
 			return nil
 		}},
-		{names: words("sys_interval"), kind: number, max: most, set: func(r *reader, v value) error {
-			if v.number > 0 {
-				r.warn("this version publishes nothing under $SYS yet")
-			}
+		{names: words("sys_interval"), kind: number, max: 65535, standard: "10", set: func(r *reader, v value) error {
+			r.config.SysInterval = time.Duration(v.number) * time.Second
 			return nil
 		}},
 
