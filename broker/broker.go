@@ -43,6 +43,7 @@ type Broker struct {
 	batches    sync.Pool
 	recordGate chan struct{} // recordsInFlight
 	counters   counters
+	dropList   *dropList // nil without $SYS
 	numbers    numbers
 	durable    bool // the Log keeps what it is given
 
@@ -109,6 +110,7 @@ func New(config Config) (*Broker, error) {
 	b.running.Add(1)
 	go b.sweep()
 	if config.SysInterval > 0 {
+		b.dropList = new(dropList)
 		tree := newSysTree(b, config.SysInterval, config.Version)
 		b.running.Add(1)
 		go tree.run()

@@ -53,6 +53,9 @@ func (b *Broker) drop(s *liveSession, reason DropReason, n int) {
 	var client ClientInfo
 	if s != nil {
 		s.drops()[reason].Add(int64(n))
+		if b.dropList != nil {
+			b.dropList.add(s)
+		}
 		client = s.info()
 	}
 	b.emit(Dropped{Client: client, Reason: reason, Messages: n})

@@ -30,6 +30,7 @@ type liveSession struct {
 
 	unrecorded atomic.Int32           // deliveries whose entries wait for the Log
 	dropped    atomic.Pointer[ledger] // nil until something is dropped
+	listed     atomic.Bool            // in the dropList
 
 	mu         sync.Mutex // guards what follows, and changes of conn
 	state      session.Session

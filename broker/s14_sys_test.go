@@ -108,6 +108,8 @@ func TestSysValues(t *testing.T) {
 			"mqtt/disconnect/received": "1", "mqtt/disconnect/sent": "0", "mqtt/auth/received": "0", "mqtt/auth/sent": "0",
 
 			"store/messages/bytes": strconv.Itoa(int(stored)),
+
+			"clients/pub/dropped/denied": "1", "clients/pub/dropped/no-subscribers": "1",
 		}
 		for reason := broker.DropReason(0); broker.KnownDropReason(reason); reason++ {
 			want["publish/dropped/"+strings.ReplaceAll(reason.String(), " ", "-")] = "0"
@@ -121,7 +123,7 @@ func TestSysValues(t *testing.T) {
 				want["load/"+name+"/"+window] = strconv.FormatFloat(6*float64(counted)*way, 'f', 2, 64)
 			}
 		}
-		all := len(want) + 5 // the following, and heap
+		all := len(want) - 2 + 5 // with the following and heap, without what came to be with this publication
 		want["retained messages/count"] = strconv.Itoa(all + 1)
 		want["messages/stored"] = strconv.Itoa(all + 2)
 		want["store/messages/count"] = strconv.Itoa(all + 2)
@@ -265,6 +267,79 @@ func TestSysPublication(t *testing.T) {
 		defer log.mu.Unlock()
 		if got := len(log.waiting); got != 0 {
 			scene.Errorf("got %d appends to the Log, want none", got)
+		}
+	})
+}
+
+// TestSysClients shows the topics of single clients that have not got everything.
+func TestSysClients(t *testing.T) {
+	denied := func(scene *mqtest.Scene, clientID string) *mqtest.Peer {
+		p := scene.Connect(clientID)
+		p.Send(qos0("$SYS/x", "no"))
+		return p
+	}
+	single := func(scene *mqtest.Scene) map[string]string {
+		return sysTopics(scene, "$SYS/broker/clients/+/dropped/#")
+	}
+	mqtest.Run(t, "by reason, while the Session is there", mqtest.V311, everyTen, func(scene *mqtest.Scene) {
+		check := func(when string, want map[string]string) {
+			scene.Helper()
+			if diff := cmp.Diff(want, single(scene)); diff != "" {
+				scene.Errorf("%s (-want +got):\n%s", when, diff)
+			}
+		}
+		scene.Connect("happy").Send(retain(qos0("a", "x")))
+		p := denied(scene, "p")
+		p.Send(qos0("$SYS/x", "no"), qos0("nobody", "hears it"))
+		odd := denied(scene, "a/+%#\u0085é")
+		check("before the publication", map[string]string{})
+		pastTick()
+		both := map[string]string{"clients/p/dropped/denied": "2", "clients/p/dropped/no-subscribers": "1",
+			"clients/a%2F%2B%25%23%C2%85é/dropped/denied": "1"}
+		check("after it", both)
+		pastTick()
+		check("later", both)
+		odd.Disconnect()
+		pastTick()
+		check("after the end of one", map[string]string{"clients/p/dropped/denied": "2", "clients/p/dropped/no-subscribers": "1"})
+		denied(scene, "p").Send(qos0("$SYS/x", "no"))
+		pastTick()
+		check("after a new Session", map[string]string{"clients/p/dropped/denied": "2"})
+	})
+	mqtest.Run(t, "for the thousand with the most recent drops", mqtest.V311, everyTen, func(scene *mqtest.Scene) {
+		var peers []*mqtest.Peer
+		for i := range 1003 {
+			peers = append(peers, denied(scene, "p"+strconv.Itoa(i)))
+		}
+		pastTick()
+		got := single(scene)
+		for _, name := range []string{"p0", "p1", "p2"} {
+			if _, there := got["clients/"+name+"/dropped/denied"]; there || len(got) != 1000 {
+				scene.Errorf("%s is there: %v, and so are %d topics; want false and 1000", name, there, len(got))
+			}
+		}
+		peers[4].Send(qos0("$SYS/x", "no"))
+		pastTick()
+		if got := len(single(scene)); got != 1000 {
+			scene.Errorf("after more of one of them: got %d topics, want 1000", got)
+		}
+		peers[0].Send(qos0("$SYS/x", "no"))
+		peers[1].Send(qos0("$SYS/x", "no"))
+		pastTick()
+		got = single(scene)
+		for name, want := range map[string]string{"p0": "2", "p1": "2", "p3": "", "p4": "2", "p5": "", "p6": "1"} {
+			if text := got["clients/"+name+"/dropped/denied"]; text != want {
+				scene.Errorf("%s in the end: got %q, want %q", name, text, want)
+			}
+		}
+	})
+	mqtest.Run(t, "not for a ClientID that is too long", mqtest.V311, everyTen, func(scene *mqtest.Scene) {
+		denied(scene, strings.Repeat("/", 342))
+		fits := strings.Repeat("%2F", 341)
+		denied(scene, strings.Repeat("/", 341))
+		pastTick()
+		if diff := cmp.Diff(map[string]string{"clients/" + fits + "/dropped/denied": "1"}, single(scene)); diff != "" {
+			scene.Errorf("(-want +got):\n%s", diff)
 		}
 	})
 }

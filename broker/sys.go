@@ -13,8 +13,9 @@ import (
 
 // sysTree publishes the topics under $SYS/broker/, which say how the broker does. Names
 // and values are those of Mosquitto, so that what watches a Mosquitto watches us; what is
-// ours alone is $SYS/broker/publish/dropped/<reason>. The messages are retained, have
-// QoS 2, and go the way of all others. One goroutine owns a sysTree.
+// ours alone is $SYS/broker/publish/dropped/<reason>, and the same for single clients. The
+// messages are retained, have QoS 2, and go the way of all others. One goroutine owns a
+// sysTree.
 //
 // Of Mosquitto's topics these are missing: packet/out/count and packet/out/bytes, as an
 // outbox holds bytes and not packets; log/<level>, which hold the lines of a log that is
@@ -25,8 +26,9 @@ type sysTree struct {
 	version  string
 	started  time.Time
 	updated  time.Time         // the last update
-	texts    map[string]string // what each topic says
+	texts    map[string]string // what each topic says, without $SYS/broker/
 	loads    [sysLoads]sysLoad
+	clients  []*liveSession // that have topics of their own, the most recent drop last
 }
 
 // newSysTree returns the tree of b and publishes it for the first time.
@@ -73,18 +75,26 @@ func (t *sysTree) update(now time.Time) {
 	batch := t.broker.takeBatch()
 	defer batch.giveBack()
 	batch.now, batch.own = now, true
+	publish := func(topic, text string) {
+		batch.publish(nil, &colibri.Message{Topic: "$SYS/broker/" + topic, Payload: []byte(text), QoS: colibri.ExactlyOnce, Retain: true})
+	}
 	say := func(topic, text string) {
-		topic = "$SYS/broker/" + topic
-		if t.texts[topic] == text {
-			return
+		if t.texts[topic] != text {
+			t.texts[topic] = text
+			publish(topic, text)
 		}
-		t.texts[topic] = text
-		batch.publish(nil, &colibri.Message{Topic: topic, Payload: []byte(text), QoS: colibri.ExactlyOnce, Retain: true})
+	}
+	unsay := func(topic string) {
+		if t.texts[topic] != "" {
+			delete(t.texts, topic)
+			publish(topic, "")
+		}
 	}
 	say("version", t.version)
 	say("uptime", strconv.Itoa(int(now.Sub(t.started)/time.Second))+" seconds")
 	sayNumbers(&stats, func(topic string, n int64) { say(topic, strconv.FormatInt(n, 10)) })
 	t.sayLoads(&stats, now, say)
+	t.updateClients(say, unsay)
 	t.updated = now
 	batch.own = false
 	batch.recordAndReply()
