@@ -172,6 +172,7 @@ func (b *Broker) authenticate(ctx context.Context, nc net.Conn, p *packet.Connec
 			return nil, nil, errAuthTooLarge
 		}
 		_, err = nc.Write(more)
+		b.counters.sent(packet.AUTH, len(more))
 		if err != nil {
 			return nil, nil, &departed{err}
 		}
@@ -242,6 +243,7 @@ func (b *Broker) readAuth(nc net.Conn, buf []byte) (p *packet.Auth, rest []byte,
 		case size > b.limits.ConnectBytes:
 			return nil, nil, b.authBytes(size)
 		case len(buf) >= size:
+			b.counters.received(kind, size)
 			return decodeAuth(bytes.Clone(buf[:size]), buf[size:])
 		}
 		var chunk [512]byte
@@ -345,6 +347,7 @@ func (c *conn) reauthStep(x *exchange, data []byte) {
 		a.again = nil
 	}
 	a.mu.Unlock()
+	c.broker.counters.sent(packet.AUTH, len(reply))
 	if c.out.add(func(b []byte) []byte { return append(b, reply...) }) {
 		w := writers.Get().(*writer)
 		c.flush(w)
