@@ -9,6 +9,7 @@ type buffer struct {
 	shared  []sharedPayload
 	extra   int // bytes of all shared payloads
 	control int // bytes of packets that are not PUBLISH
+	packets int
 	next    *buffer
 }
 

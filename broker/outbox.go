@@ -26,6 +26,7 @@ type outbox struct {
 	waiting     int     // bytes in them
 	inWrite     int     // bytes that somebody is writing
 	control     int     // bytes that wait or are being written and are not PUBLISH
+	packets     int     // that wait or are being written
 	writing     bool    // somebody writes; whoever comes meanwhile leaves its bytes to them
 	promised    bool    // a batch that has appended will flush
 	starved     bool    // something waits for room: pump when there is some
@@ -70,6 +71,13 @@ func (o *outbox) promise() bool {
 	return true
 }
 
+// outgoing returns the packets that wait or are being written, and their bytes.
+func (o *outbox) outgoing() (packets, bytes int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.packets, o.size()
+}
+
 // put appends a PUBLISH. A QoS 0 message is not taken when limit bytes wait already:
 // ok is false then. flush reports whether the caller has to see to a flush. named and
 // unnamed are p with a Topic Alias, with and without its Topic Name; nil when p is to be
@@ -106,6 +114,8 @@ func (o *outbox) put(topic string, p, named, unnamed *publication, limit int) (s
 		buf.share(p.payload)
 	}
 	o.waiting += p.size()
+	buf.packets++
+	o.packets++
 	o.messages++
 	o.bytes += int64(p.size())
 	return p.size(), o.promise(), true
@@ -146,8 +156,10 @@ func (o *outbox) fill(buf *buffer, fill func(b []byte) []byte) {
 	o.grown(buf, len(buf.b)-before)
 }
 
-// grown counts n bytes that are not PUBLISH; the caller holds the lock.
+// grown counts a packet of n bytes that is not PUBLISH; the caller holds the lock.
 func (o *outbox) grown(buf *buffer, n int) {
+	buf.packets++
+	o.packets++
 	buf.control += n
 	o.control += n
 	o.waiting += n
@@ -239,6 +251,7 @@ func (o *outbox) next(written *buffer, limit int) (buf *buffer, pump, closeNow b
 	defer o.mu.Unlock()
 	o.inWrite = 0
 	o.control -= written.control
+	o.packets -= written.packets
 	o.promised = false
 	if o.room != nil && o.control <= controlBytes/2 {
 		close(o.room)
@@ -283,7 +296,7 @@ func (o *outbox) shut() {
 		o.first, buf.next = buf.next, nil
 		buf.release()
 	}
-	o.last, o.waiting = nil, 0
+	o.last, o.waiting, o.packets = nil, 0, 0
 	if o.room != nil {
 		close(o.room)
 		o.room = nil

@@ -51,6 +51,34 @@ func sysTexts(scene *mqtest.Scene, p *mqtest.Peer, retain bool) map[string]strin
 	return texts
 }
 
+// TestSysOutgoing shows what waits for clients.
+func TestSysOutgoing(t *testing.T) {
+	mqtest.Run(t, "for one that reads nothing", mqtest.All, everyTen, func(scene *mqtest.Scene) {
+		p := scene.DialSize(10)
+		p.Connect("slow")
+		p.Send(subscribe(1, to("a", 0)))
+		p.Expect(suback(1, 0))
+		p.Pause()
+		pub := scene.Connect("pub")
+		for range 50 {
+			pub.Send(qos0("a", "hello")) // 10 bytes
+		}
+		pastTick()
+		s := scene.Broker.Stats()
+		got := sysTopics(scene, "$SYS/broker/packet/out/+")
+		count, _ := strconv.Atoi(got["packet/out/count"])
+		bytes, _ := strconv.Atoi(got["packet/out/bytes"])
+		if count < 45 || count > 50 || bytes != count*len(pub.Encode(qos0("a", "hello"))) || s.Outgoing != int64(count) || s.OutgoingBytes != int64(bytes) {
+			scene.Errorf("got %d packets and %d bytes, in Stats %d and %d; want nearly 50 of 10 bytes, or 11 in 5.0", count, bytes, s.Outgoing, s.OutgoingBytes)
+		}
+		p.Resume()
+		p.Received()
+		if s := scene.Broker.Stats(); s.Outgoing != 0 || s.OutgoingBytes != 0 {
+			scene.Errorf("afterwards: got %d packets and %d bytes, want none", s.Outgoing, s.OutgoingBytes)
+		}
+	})
+}
+
 // TestSysValues shows each topic and its value after traffic that is known.
 func TestSysValues(t *testing.T) {
 	mqtest.Run(t, "every topic", mqtest.V311, everyTen, func(scene *mqtest.Scene) {
@@ -107,7 +135,7 @@ func TestSysValues(t *testing.T) {
 			"mqtt/pingreq/received": "1", "mqtt/pingreq/sent": "0", "mqtt/pingresp/received": "0", "mqtt/pingresp/sent": "1",
 			"mqtt/disconnect/received": "1", "mqtt/disconnect/sent": "0", "mqtt/auth/received": "0", "mqtt/auth/sent": "0",
 
-			"store/messages/bytes": strconv.Itoa(int(stored)),
+			"store/messages/bytes": strconv.Itoa(int(stored)), "packet/out/count": "0", "packet/out/bytes": "0",
 
 			"clients/pub/dropped/denied": "1", "clients/pub/dropped/no-subscribers": "1",
 		}

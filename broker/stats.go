@@ -24,6 +24,8 @@ type Stats struct {
 	RetainedSys    int   // Retained Messages under $SYS/
 	Queued         int64 // QoS 1 and 2 messages that wait in Sessions, once for each Session
 	StoredBytes    int64 // payloads of all that is retained or queued
+	Outgoing       int64 // packets that wait until clients take them
+	OutgoingBytes  int64 // of these packets
 	HeapBytes      int64 // of objects of this program that the garbage collector has not freed
 	HeapMaximum    int64 // the largest HeapBytes that Stats or $SYS have seen
 	Opened         int64 // Network Connections, also those on which no CONNECT came
@@ -124,6 +126,12 @@ func (b *Broker) Stats() Stats {
 		Limited:         make(map[Limit]int64),
 	}
 	s.Connections, s.ConnectionsMaximum = b.conns.numbers()
+	b.conns.which(func(c *conn) bool {
+		packets, bytes := c.out.outgoing()
+		s.Outgoing += int64(packets)
+		s.OutgoingBytes += int64(bytes)
+		return false
+	})
 	s.Retained, s.RetainedBytes = b.retained.clients("")
 	s.Subscriptions, s.SharedSubscriptions = b.router.Len()
 	s.HeapBytes, s.HeapMaximum = c.heapBytes()

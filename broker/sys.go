@@ -17,9 +17,8 @@ import (
 // messages are retained, have QoS 2, and go the way of all others. One goroutine owns a
 // sysTree.
 //
-// Of Mosquitto's topics these are missing: packet/out/count and packet/out/bytes, as an
-// outbox holds bytes and not packets; log/<level>, which hold the lines of a log that is
-// published; connection/<id>/state, which are written by bridges.
+// Of Mosquitto's topics connection/<id>/state is missing, which bridges write. log/<level>
+// holds lines: whoever writes the log publishes them.
 type sysTree struct {
 	broker   *Broker
 	interval time.Duration
@@ -119,6 +118,8 @@ func sayNumbers(s *Stats, say func(topic string, n int64)) {
 	say("messages/stored", retained+s.Queued)
 	say("store/messages/count", retained+s.Queued)
 	say("store/messages/bytes", s.StoredBytes)
+	say("packet/out/count", s.Outgoing)
+	say("packet/out/bytes", s.OutgoingBytes)
 	say("heap/current", s.HeapBytes)
 	say("heap/maximum", s.HeapMaximum)
 
