@@ -94,7 +94,7 @@ type Limits struct {
 	Retained          int           // Retained Messages; 0: no limit
 	RetainedBytes     int           // their topics and payloads; 0: no limit
 	TopicAliasMaximum uint16        // Topic Aliases that a 5.0 client may use towards us; 10
-	TopicAliases      uint16        // most Topic Aliases that we use towards a 5.0 client that takes them; 32
+	TopicAliases      int           // most Topic Aliases that we use towards a 5.0 client that takes them; 32. Below 0: none
 	SessionExpiry     uint32        // longest Session Expiry Interval in seconds; 0: no limit
 }
 

@@ -319,8 +319,9 @@ func (b *Broker) welcome(nc net.Conn, p *packet.Connect, r *ConnectRequest, auth
 		if wanted, ok := p.Properties.Number(colibri.RequestProblemInformation); ok && wanted == 0 {
 			o.NoReasons = true // [MQTT-3.1.2-29]
 		}
-		if most, _ := p.Properties.Number(colibri.TopicAliasMaximum); most > 0 { // [MQTT-3.1.2-26] [MQTT-3.1.2-27]
-			c.out.aliases = session.NewAliases(min(uint16(most), b.limits.TopicAliases))
+		most, _ := p.Properties.Number(colibri.TopicAliasMaximum)
+		if most := min(int(most), b.limits.TopicAliases); most > 0 { // [MQTT-3.1.2-26] [MQTT-3.1.2-27]
+			c.out.aliases = session.NewAliases(uint16(min(most, 65_535)))
 		}
 	}
 	if most := b.limits.SessionExpiry; most > 0 && o.ExpiryInterval > most {

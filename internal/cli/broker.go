@@ -279,12 +279,41 @@ func limitsOf(c *config.Config) broker.Limits {
 	}
 	l.PacketBytes = c.MaxPacketBytes
 	l.KeepAlive = uint16(c.MaxKeepAlive)
+	switch {
+	case c.MaxTopicAliasBroker == 0:
+		l.TopicAliases = -1
+	case c.MaxTopicAliasBroker > 0:
+		l.TopicAliases = c.MaxTopicAliasBroker
+	}
+	l.MessageRate, l.ByteRate, l.ConnectRate = c.Own.MessageRate, c.Own.ByteRate, c.Own.ConnectRate
+	l.Unauthenticated = c.Own.MaxUnauthenticated
+	l.Subscriptions = c.Own.MaxSubscriptions
+	l.TopicLevels, l.TopicBytes = c.Own.MaxTopicLevels, c.Own.MaxTopicBytes
+	l.Retained, l.RetainedBytes = c.Own.MaxRetained, c.Own.MaxRetainedBytes
 	if c.MaxTopicAlias > 0 {
 		l.TopicAliasMaximum = uint16(c.MaxTopicAlias)
 	}
 	l.SessionExpiry = uint32(min(c.PersistentClientExpiration/time.Second, math.MaxUint32))
 	return l
 }
+
+// withoutOf returns what c leaves out.
+func withoutOf(c *config.Config) (w broker.Without) {
+	switch c.MaxQoS {
+	case 0:
+		w |= broker.WithoutQoS1
+	case 1:
+		w |= broker.WithoutQoS2
+	}
+	if !c.RetainAvailable {
+		w |= broker.WithoutRetain
+	}
+	return w
+}
+
+// whenFull are the values of colibri_when_full.
+var whenFull = map[string]broker.WhenFull{"drop-newest": broker.FullDropNewest, "drop-oldest": broker.FullDropOldest,
+	"reject": broker.FullReject}
 
 // noLimitBelowZero turns 0 for no limit into what broker.Limits has for it.
 func noLimitBelowZero(n int) int {
@@ -317,10 +346,16 @@ func (s *brokerServer) serve() (err error) {
 	b, err := broker.New(broker.Config{
 		Authenticator: doorkeeper{},
 		Limits:        s.limits,
-		SysInterval:   s.config.SysInterval,
-		Version:       "colibri version " + versionNumber(),
-		Events:        s.log.event,
-		Logger:        slog.New(s.log),
+		Without:       withoutOf(s.config),
+		WhenFull:      whenFull[s.config.Own.WhenFull],
+
+		DisconnectDenied: s.config.Own.DisconnectDenied,
+		CheckPayloads:    s.config.Own.CheckPayloads,
+
+		SysInterval: s.config.SysInterval,
+		Version:     "colibri version " + versionNumber(),
+		Events:      s.log.event,
+		Logger:      slog.New(s.log),
 	})
 	if err != nil {
 		s.closeListeners()

@@ -36,6 +36,9 @@ type Config struct {
 	MaxPacketBytes      int // of a packet from a client
 	MaxKeepAlive        int // seconds; 0: no limit
 	MaxTopicAlias       int // Topic Aliases that a client may use; -1 when no file says it
+	MaxTopicAliasBroker int // Topic Aliases that we use towards a client; -1 when no file says it
+	MaxQoS              int // -1 when no file says it
+	RetainAvailable     bool
 
 	// PersistentClientExpiration is how long a Session outlives its Network
 	// Connection; 0: as long as the client asked for.
@@ -46,6 +49,8 @@ type Config struct {
 	PIDFile string // empty for none
 	User    User   // whom the broker should run as
 	Log     Log
+
+	Own Own
 
 	// Warnings are what the person who wrote the file should know, although the
 	// broker starts.
@@ -102,6 +107,10 @@ func Default() *Config {
 		MaxQueuedBytes:      -1,
 		MaxPacketBytes:      2_000_000,
 		MaxTopicAlias:       -1,
+		MaxTopicAliasBroker: -1,
+		MaxQoS:              -1,
+		RetainAvailable:     true,
+		Own:                 Own{WhenFull: whenFull[0], MaxUnauthenticated: 10_000, MaxTopicLevels: 200},
 		SysInterval:         10 * time.Second,
 		Log: Log{
 			Stderr: true,

@@ -94,7 +94,15 @@ func TestRead(t *testing.T) {
 		{"persistence true", func(c *Config) {
 			c.Warnings = []Warning{{"a.conf", 1, "this version keeps its state in memory only: it is lost when the broker ends, in spite of 'persistence true'"}}
 		}},
-		{"sys_interval 0\nset_tcp_nodelay true\nmax_qos 2\nretain_available true\naccept_protocol_versions 3,4,5\nrequire_certificate false", func(c *Config) { c.SysInterval = 0 }},
+		{"sys_interval 0\nset_tcp_nodelay true\nretain_available true\naccept_protocol_versions 3,4,5\nrequire_certificate false", func(c *Config) { c.SysInterval = 0 }},
+		{"max_qos 2\nmax_qos 2\nretain_available false\nmax_topic_alias_broker 0", func(c *Config) {
+			c.MaxQoS, c.RetainAvailable, c.MaxTopicAliasBroker = 2, false, 0
+		}},
+		{"colibri_when_full drop-oldest\ncolibri_disconnect_denied true\ncolibri_check_payloads true\ncolibri_message_rate 1\ncolibri_byte_rate 2\n" +
+			"colibri_connect_rate 3\ncolibri_max_unauthenticated 4\ncolibri_max_subscriptions 5\ncolibri_max_topic_levels 6\n" +
+			"colibri_max_topic_bytes 7\ncolibri_max_retained 8\ncolibri_max_retained_bytes 9", func(c *Config) {
+			c.Own = Own{"drop-oldest", true, true, 1, 2, 3, 4, 5, 6, 7, 8, 9}
+		}},
 		{"sys_interval 60", func(c *Config) { c.SysInterval = time.Minute }},
 		{"max_keepalive 60 # one minute", func(c *Config) {
 			c.MaxKeepAlive = 60
@@ -160,8 +168,9 @@ func TestMistakes(t *testing.T) {
 		{"log_dest stderr file", 1, "takes nothing behind it"},
 		{"log_type verbose", 1, "is not a type of log lines"},
 		{"accept_protocol_versions 5", 1, "all of 3, 4 and 5"},
-		{"retain_available false", 1, "only 'retain_available true'"},
-		{"max_qos 1", 1, "only 'max_qos 2'"},
+		{"max_qos 1\nmax_qos 2", 2, "max_qos was 1 before"},
+		{"colibri_when_full never", 1, "'never' is none of drop-newest, drop-oldest or reject"},
+		{"colibri_max_topic_levels 0", 1, "colibri_max_topic_levels"},
 		{"queue_qos0_messages true", 1, "cannot be honoured"},
 		{"require_certificate true", 1, "cannot be honoured"},
 		{"pid_file /run/\x1b[2Ja", 1, "cannot be meant"},

@@ -116,7 +116,13 @@ func init() {
 				r.config.MaxTopicAlias = v.number
 				return nil
 			}},
-		{names: words("max_qos maximum_qos"), kind: number, scope: listener, max: 2, only: "2"},
+		{names: words("max_qos maximum_qos"), kind: number, scope: listener, max: 2, set: func(r *reader, v value) error {
+			if old := r.config.MaxQoS; old >= 0 && old != v.number {
+				return r.errorf("max_qos was %d before, and this version has one value for all listeners; write the same value everywhere", old)
+			}
+			r.config.MaxQoS = v.number
+			return nil
+		}},
 		{names: words("accept_protocol_versions"), scope: listener, standard: "3, 4, 5", set: func(r *reader, v value) error {
 			versions := strings.FieldsFunc(v.text, func(c rune) bool { return c == ',' || c == ' ' })
 			for _, want := range words("3 4 5") {
@@ -195,10 +201,17 @@ func init() {
 			r.config.PersistentClientExpiration = v.age
 			return nil
 		}},
-		{names: words("max_topic_alias_broker"), kind: number, max: 65535, ignored: true},
+		{names: words("max_topic_alias_broker"), kind: number, max: 65535, set: func(r *reader, v value) error {
+			r.config.MaxTopicAliasBroker = v.number
+			return nil
+		}},
 
 		// Protocol.
-		{names: words("retain_available allow_zero_length_clientid"), kind: boolean, only: "true"},
+		{names: words("retain_available"), kind: boolean, standard: "true", set: func(r *reader, v value) error {
+			r.config.RetainAvailable = v.yes
+			return nil
+		}},
+		{names: words("allow_zero_length_clientid"), kind: boolean, only: "true"},
 		{names: words("queue_qos0_messages upgrade_outgoing_qos enable_control_api"), kind: boolean, only: "false"},
 		{names: words("retain_expiry_interval"), kind: number, max: most, only: "0"},
 		{names: words("auto_id_prefix listener_auto_id_prefix"), only: "auto-"},
@@ -265,6 +278,7 @@ func init() {
 		// Of older versions of Mosquitto; they have no effect there either.
 		{names: words("retry_interval retained_persistence"), ignored: true},
 	}
+	options = append(options, ownOptions()...)
 }
 
 func words(names string) []string { return strings.Fields(names) }

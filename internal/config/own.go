@@ -1,0 +1,79 @@
+package config
+
+// Own are the options that Mosquitto does not have. Their names begin with colibri_, so
+// that a file says itself why Mosquitto does not read it. Of a number 0 means no limit,
+// where nothing else is said.
+type Own struct {
+	WhenFull         string // which message gives way in a full queue: drop-newest, drop-oldest or reject
+	DisconnectDenied bool   // clients before 5.0 that publish what they may not
+	CheckPayloads    bool   // refuse what is not the UTF-8 that its Payload Format Indicator says
+
+	MessageRate        int // PUBLISH packets of one client a second
+	ByteRate           int // bytes of one client a second
+	ConnectRate        int // CONNECT packets a second
+	MaxUnauthenticated int // connections without an accepted CONNECT; never 0
+	MaxSubscriptions   int // of one client
+	MaxTopicLevels     int // never 0
+	MaxTopicBytes      int
+	MaxRetained        int
+	MaxRetainedBytes   int
+}
+
+// whenFull are the values of colibri_when_full.
+var whenFull = words("drop-newest drop-oldest reject")
+
+// ownOptions returns the rows of the table for Own.
+func ownOptions() []option {
+	count := func(name, standard string, min int, field func(*Own) *int) option {
+		return option{names: words(name), kind: number, min: min, max: most, standard: standard, set: func(r *reader, v value) error {
+			*field(&r.config.Own) = v.number
+			return nil
+		}}
+	}
+	yes := func(name string, field func(*Own) *bool) option {
+		return option{names: words(name), kind: boolean, standard: "false", set: func(r *reader, v value) error {
+			*field(&r.config.Own) = v.yes
+			return nil
+		}}
+	}
+	return []option{
+		{names: words("colibri_when_full"), standard: whenFull[0], set: func(r *reader, v value) error {
+			return r.oneOf(v.text, whenFull, &r.config.Own.WhenFull)
+		}},
+		yes("colibri_disconnect_denied", func(o *Own) *bool { return &o.DisconnectDenied }),
+		yes("colibri_check_payloads", func(o *Own) *bool { return &o.CheckPayloads }),
+		count("colibri_message_rate", "0", 0, func(o *Own) *int { return &o.MessageRate }),
+		count("colibri_byte_rate", "0", 0, func(o *Own) *int { return &o.ByteRate }),
+		count("colibri_connect_rate", "0", 0, func(o *Own) *int { return &o.ConnectRate }),
+		count("colibri_max_unauthenticated", "10000", 1, func(o *Own) *int { return &o.MaxUnauthenticated }),
+		count("colibri_max_subscriptions", "0", 0, func(o *Own) *int { return &o.MaxSubscriptions }),
+		count("colibri_max_topic_levels", "200", 1, func(o *Own) *int { return &o.MaxTopicLevels }),
+		count("colibri_max_topic_bytes", "0", 0, func(o *Own) *int { return &o.MaxTopicBytes }),
+		count("colibri_max_retained", "0", 0, func(o *Own) *int { return &o.MaxRetained }),
+		count("colibri_max_retained_bytes", "0", 0, func(o *Own) *int { return &o.MaxRetainedBytes }),
+	}
+}
+
+// oneOf stores text if it is one of the values.
+func (r *reader) oneOf(text string, values []string, into *string) error {
+	for _, v := range values {
+		if text == v {
+			*into = text
+			return nil
+		}
+	}
+	return r.errorf("'%s' is none of %s", text, list(values))
+}
+
+// list writes values as in "a, b or c".
+func list(values []string) string {
+	text := values[0]
+	for i, v := range values[1:] {
+		if i == len(values)-2 {
+			text += " or " + v
+		} else {
+			text += ", " + v
+		}
+	}
+	return text
+}
