@@ -148,7 +148,7 @@ func (b *batch) outcome(publisher *liveSession, m *colibri.Message, full int, re
 		return outcome{reason: fmt.Sprintf("%d of %d subscribers do not get it, as their queues are full", full, matches)}
 	case matches > 0:
 		return outcome{}
-	case !m.Retain:
+	case !m.Retain && !strings.HasPrefix(m.Topic, "$SYS/"): // nobody asked for what the broker says of itself
 		b.unheard++
 	}
 	return outcome{code: colibri.NoMatchingSubscribers}

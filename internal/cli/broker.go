@@ -361,6 +361,12 @@ func (s *brokerServer) serve() (err error) {
 		s.closeListeners()
 		return err
 	}
+	if s.config.Log.Topic {
+		publish := func(topic, line string) {
+			b.Publish(&colibri.Message{Topic: topic, Payload: []byte(line), QoS: colibri.ExactlyOnce})
+		}
+		s.log.publish.Store(&publish)
+	}
 	if s.config.PIDFile != "" {
 		if err := os.WriteFile(s.config.PIDFile, []byte(strconv.Itoa(os.Getpid())), 0o644); err != nil {
 			s.closeListeners()

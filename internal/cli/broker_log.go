@@ -33,6 +33,7 @@ const (
 	logDebug
 	logSubscribe
 	logUnsubscribe
+	logNowhere // of lines that are not published
 )
 
 const (
@@ -49,16 +50,30 @@ type brokerLog struct {
 	outputs  []io.Writer // only the goroutine that writes uses them
 	file     *os.File    // of log_dest; nil without one. As outputs
 
-	lines  chan string
+	lines  chan logLine
 	missed atomic.Int64
 	turn   chan struct{} // asks for the file to be opened again
 	stop   chan struct{} // closed by close
 	once   sync.Once
 	ended  chan struct{} // closed when the goroutine has written everything
 
+	publish atomic.Pointer[func(topic, line string)] // of log_dest topic; nil until there is a broker
+
 	dropped [broker.DropReasons]rareLine // messages
 	limited [broker.LimitCount]rareLine  // times
 }
+
+// logLine is a line with its end. kind says where it is published, logNowhere for a line
+// that is not.
+type logLine struct {
+	kind logKind
+	text string
+}
+
+// logTopics are the topics of log_dest topic, behind $SYS/broker/log/. As in Mosquitto,
+// debugging is not published.
+var logTopics = map[logKind]string{logError: "E", logWarning: "W", logNotice: "N", logInformation: "I",
+	logSubscribe: "M/subscribe", logUnsubscribe: "M/unsubscribe"}
 
 // rareLine is about something that may happen thousands of times a second: it is said at
 // most once in dropPause, and counted meanwhile.
@@ -69,7 +84,7 @@ type rareLine struct {
 
 // newBrokerLog opens the destinations of s and starts to write. close must be called.
 func newBrokerLog(s config.Log, stdout, stderr io.Writer) (*brokerLog, error) {
-	l := &brokerLog{settings: s, lines: make(chan string, logLines), turn: make(chan struct{}, 1),
+	l := &brokerLog{settings: s, lines: make(chan logLine, logLines), turn: make(chan struct{}, 1),
 		stop: make(chan struct{}), ended: make(chan struct{})}
 	if s.Stderr {
 		l.outputs = append(l.outputs, stderr)
@@ -155,7 +170,13 @@ func (l *brokerLog) write() {
 	}
 }
 
-func (l *brokerLog) writeLine(line string) {
+func (l *brokerLog) writeLine(one logLine) {
+	line := one.text
+	if topic := logTopics[one.kind]; topic != "" && l.settings.Topic {
+		if publish := l.publish.Load(); publish != nil {
+			(*publish)("$SYS/broker/log/"+topic, strings.TrimSuffix(line, "\n"))
+		}
+	}
 	if missed := l.missed.Swap(0); missed > 0 {
 		line += l.stamp(time.Now()) + fmt.Sprintf("Warning: %d lines are missing here, because they came faster than they could be written.\n", missed)
 	}
@@ -173,7 +194,7 @@ func (l *brokerLog) printf(kind logKind, format string, args ...any) {
 		return
 	}
 	select {
-	case l.lines <- l.stamp(time.Now()) + fmt.Sprintf(format, args...) + "\n":
+	case l.lines <- logLine{kind, l.stamp(time.Now()) + fmt.Sprintf(format, args...) + "\n"}:
 	default:
 		l.missed.Add(1)
 	}
@@ -185,7 +206,7 @@ func (l *brokerLog) plain(text string) {
 		return
 	}
 	select {
-	case l.lines <- text:
+	case l.lines <- logLine{logNowhere, text}:
 	default:
 		l.missed.Add(1)
 	}

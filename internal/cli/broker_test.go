@@ -634,6 +634,26 @@ func waitForFile(t *testing.T, path, want string) {
 	}
 }
 
+// TestBrokerLogTopic covers the lines that are published.
+func TestBrokerLogTopic(t *testing.T) {
+	b := startConfigured(t, "listener 0 127.0.0.1\nallow_anonymous true\nlog_dest stderr\nlog_dest topic\nlog_type notice\nlog_type subscribe\nlog_timestamp false\n")
+	watcher := dialRaw(t, "tcp", b.address(), colibri.V5)
+	watcher.connect(packet.Connect{ClientID: "watcher"})
+	watcher.send(&packet.Subscribe{PacketID: 1, Subscriptions: []colibri.Subscription{{Filter: "$SYS/broker/log/#"}}})
+	dialRaw(t, "tcp", b.address(), colibri.V5).connect(packet.Connect{ClientID: "newcomer"})
+	for _, want := range []struct{ topic, line string }{
+		{"$SYS/broker/log/M/subscribe", "watcher 0 $SYS/broker/log/#"},
+		{"$SYS/broker/log/N", "newcomer"},
+	} {
+		for {
+			m, ok := watcher.receive().(*packet.Publish)
+			if ok && m.Topic == want.topic && strings.Contains(string(m.Payload), want.line) {
+				break
+			}
+		}
+	}
+}
+
 // TestBrokerLogOfDrops covers a flood of dropped messages: one line, with a count later.
 func TestBrokerLogOfDrops(t *testing.T) {
 	var out transcript

@@ -81,6 +81,7 @@ type User struct {
 type Log struct {
 	Stderr, Stdout bool
 	File           string // empty for none
+	Topic          bool   // published under $SYS/broker/log/
 
 	Errors, Warnings, Notices, Information bool
 	Debug, Subscribe, Unsubscribe          bool

@@ -333,7 +333,7 @@ func (r *reader) logDestination(v value) error {
 	case "stdout":
 		log.Stdout = true
 	case "none":
-		log.Stderr, log.Stdout, log.File = false, false, ""
+		log.Stderr, log.Stdout, log.File, log.Topic = false, false, "", false
 	case "file":
 		if rest == "" {
 			return r.errorf("'log_dest file' has no path; write 'log_dest file PATH'")
@@ -342,11 +342,13 @@ func (r *reader) logDestination(v value) error {
 			return r.errorf("the log goes to the file '%s' already; only one file is possible", log.File)
 		}
 		log.File = rest
-	case "syslog", "topic", "dlt", "android":
+	case "topic":
+		log.Topic = true
+	case "syslog", "dlt", "android":
 		log.Stderr = true
 		r.warn("this version does not log to '%s'; the log goes to stderr instead", word)
 	default:
-		return r.errorf("'%s' is not a destination for the log; write stderr, stdout, none or file PATH", word)
+		return r.errorf("'%s' is not a destination for the log; write stderr, stdout, topic, none or file PATH", word)
 	}
 	return nil
 }

@@ -77,6 +77,7 @@ func TestRead(t *testing.T) {
 			c.Log.Stderr, c.Log.Stdout, c.Log.File = false, true, "/var/log/a b.log"
 		}},
 		{"log_dest none", func(c *Config) { c.Log.Stderr = false }},
+		{"log_dest topic", func(c *Config) { c.Log.Stderr, c.Log.Topic = false, true }},
 		{"log_dest syslog", func(c *Config) {
 			c.Warnings = []Warning{{"a.conf", 1, "this version does not log to 'syslog'; the log goes to stderr instead"}}
 		}},
