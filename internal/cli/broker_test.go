@@ -640,18 +640,19 @@ func TestBrokerLogTopic(t *testing.T) {
 	watcher := dialRaw(t, "tcp", b.address(), colibri.V5)
 	watcher.connect(packet.Connect{ClientID: "watcher"})
 	watcher.send(&packet.Subscribe{PacketID: 1, Subscriptions: []colibri.Subscription{{Filter: "$SYS/broker/log/#"}}})
-	dialRaw(t, "tcp", b.address(), colibri.V5).connect(packet.Connect{ClientID: "newcomer"})
-	for _, want := range []struct{ topic, line string }{
-		{"$SYS/broker/log/M/subscribe", "watcher 0 $SYS/broker/log/#"},
-		{"$SYS/broker/log/N", "newcomer"},
-	} {
+	// until waits for a line under a topic.
+	until := func(topic, line string) {
+		t.Helper()
 		for {
 			m, ok := watcher.receive().(*packet.Publish)
-			if ok && m.Topic == want.topic && strings.Contains(string(m.Payload), want.line) {
-				break
+			if ok && m.Topic == topic && strings.Contains(string(m.Payload), line) {
+				return
 			}
 		}
 	}
+	until("$SYS/broker/log/M/subscribe", "watcher 0 $SYS/broker/log/#")
+	dialRaw(t, "tcp", b.address(), colibri.V5).connect(packet.Connect{ClientID: "newcomer"})
+	until("$SYS/broker/log/N", "newcomer")
 }
 
 // TestBrokerLogOfDrops covers a flood of dropped messages: one line, with a count later.
