@@ -68,4 +68,5 @@ type Delivery struct {
 	QoS         QoS      // the lower of the Message's and the highest matching Subscription's
 	Retain      bool     // the RETAIN flag to send
 	Identifiers []uint32 // Subscription Identifiers of all Subscriptions that matched
+	Share       string   // the Topic Filter of the Shared Subscription that it came through; empty otherwise
 }

@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"sync"
@@ -34,6 +35,7 @@ type Broker struct {
 
 	registry   registry
 	router     *router.Router[*liveSession]
+	groups     shareGroups
 	retained   retainedStore
 	conns      connSet
 	pending    atomic.Int32 // Network Connections without an accepted CONNECT
@@ -84,6 +86,9 @@ func New(config Config) (*Broker, error) {
 	if b.methods, err = checkMethods(config.Methods); err != nil {
 		return nil, err
 	}
+	if s := config.SharedStrategy; s < SharedRoundRobin || s > SharedHashTopic {
+		return nil, fmt.Errorf("broker: there is no SharedStrategy %d", s)
+	}
 	if b.log == nil {
 		b.log = memoryLog{}
 	}
@@ -104,7 +109,7 @@ func New(config Config) (*Broker, error) {
 		TopicAliasMaximum: b.limits.TopicAliasMaximum,
 	}
 	b.registry.sessions = make(map[string]*liveSession)
-	b.router = router.New((*liveSession).online)
+	b.router = newRouter(config.SharedStrategy)
 	b.alarm.ring = b.expire
 	b.lifetime, b.end = context.WithCancel(context.Background())
 	b.running.Add(1)

@@ -46,6 +46,8 @@ type Config struct {
 	SysInterval time.Duration
 	// Version is what $SYS/broker/version says; empty stands for "colibri".
 	Version string
+	// SharedStrategy says which member of a Shared Subscription receives a message.
+	SharedStrategy SharedStrategy
 	// Events receives everything worth knowing that happens, in the goroutine in which
 	// it happens: it must not block and must not call the Broker. Nil discards them.
 	Events func(Event)
@@ -85,7 +87,7 @@ type Limits struct {
 	KeepAlive         uint16        // longest Keep Alive in seconds, imposed on 5.0 clients as Server Keep Alive; 0: no limit
 	Inflight          int           // QoS 1 and 2 messages on their way to one client; 20
 	ReceiveMaximum    uint16        // QoS 1 and 2 messages that one 5.0 client may have unacknowledged; 1,000
-	QueueMessages     int           // QoS 1 and 2 messages that wait for one client; 100,000. Below 0: no limit
+	QueueMessages     int           // QoS 1 and 2 messages that wait for one client, or for one Shared Subscription; 100,000. Below 0: no limit
 	QueueBytes        int           // their bytes; 64 MiB. Below 0: no limit
 	OutboxBytes       int           // bytes that wait for one client's Network Connection before QoS 0 messages are dropped; 1 MiB
 	Subscriptions     int           // of one Session; 0: no limit. Refused with 0x97

@@ -123,7 +123,13 @@ func (b *batch) publish(from *conn, m *colibri.Message) outcome {
 		b.stored = 0
 		for i := range b.matches.List {
 			match := &b.matches.List[i]
-			if !b.deliver(match.Subscriber, match.Delivery(m)) {
+			taken := false
+			if d := match.Delivery(m); d.Share == "" {
+				taken = b.deliver(match.Subscriber, d)
+			} else {
+				taken = b.deliverShared(match.Subscriber, d)
+			}
+			if !taken {
 				full++
 			}
 		}
@@ -162,6 +168,12 @@ func (b *batch) anyFull(m *colibri.Message) bool {
 			continue
 		}
 		s := match.Subscriber
+		if match.Share != "" && b.sharedWaits(s, match.Share) {
+			if !b.groupTakes(match.Share, m) {
+				return true
+			}
+			continue
+		}
 		s.mu.Lock()
 		takes := s.ended || s.state.Takes(b.now, match.Delivery(m))
 		s.mu.Unlock()
@@ -186,9 +198,12 @@ func (b *batch) deliver(s *liveSession, d colibri.Delivery) bool {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ended {
-		return true
-	}
+	return s.ended || b.deliverTo(s, d)
+}
+
+// deliverTo is deliver with QoS 1 or 2 to a Session that has not ended. The caller holds
+// s.mu.
+func (b *batch) deliverTo(s *liveSession, d colibri.Delivery) bool {
 	c := s.conn.Load()
 	room := c != nil && c.out.hasRoom(b.broker.limits.OutboxBytes)
 	b.other.Reset()
@@ -206,6 +221,7 @@ func (b *batch) deliver(s *liveSession, d colibri.Delivery) bool {
 		b.broker.drop(s, DropQueueFull, 1)
 		return false
 	}
+	s.countLoad()
 	return true
 }
 
@@ -215,6 +231,7 @@ func (c *conn) subscribe(b *batch) error {
 	r := &b.out.Request
 	codes := make([]colibri.ReasonCode, len(r.Subscriptions))
 	var retained []colibri.Subscription
+	joins := false
 	answers := make([]Subscribed, len(r.Subscriptions))
 	reason := "" // the first thing that the codes do not say
 	if err := c.useOnlyWhatIs(r.Subscriptions); err != nil {
@@ -236,6 +253,7 @@ func (c *conn) subscribe(b *batch) error {
 		_, _, shared := topic.SplitShared(granted.Filter)
 		switch {
 		case shared: // a Shared Subscription gets no Retained Messages
+			joins = true
 		case granted.RetainHandling == colibri.SendRetained, // [MQTT-3.3.1-9]
 			granted.RetainHandling == colibri.SendRetainedIfNew && !existed: // [MQTT-3.3.1-10]
 			retained = append(retained, granted)
@@ -243,6 +261,9 @@ func (c *conn) subscribe(b *batch) error {
 	}
 	if err := c.subscribed(b, codes, reason); err != nil {
 		return err
+	}
+	if joins {
+		c.joined(b)
 	}
 	c.addRetained(b, retained)
 	for i := range answers {
@@ -300,6 +321,9 @@ func (c *conn) grant(b *batch, sub colibri.Subscription) (granted colibri.Subscr
 		c.broker.limited(c.client, LimitSubscriptions)
 		return refused(colibri.QuotaExceeded, fmt.Sprintf("this Session has %d Subscriptions, as many as it may have", c.broker.limits.Subscriptions))
 	}
+	if _, _, shared := topic.SplitShared(granted.Filter); shared {
+		c.broker.joinGroup(s, granted.Filter)
+	}
 	c.broker.router.Subscribe(s, granted)
 	b.recordGranted(s, granted)
 	return granted, existed, colibri.ReasonCode(granted.QoS), why // [MQTT-3.8.4-7]
@@ -355,6 +379,7 @@ func (c *conn) unsubscribe(b *batch) error {
 		codes[i] = colibri.NoSubscriptionExisted
 		if c.revoke(b, filter) {
 			codes[i] = colibri.Success
+			b.leaveGroup(s, filter)
 			if isFirehose(filter) {
 				c.firehoseEnds()
 			}

@@ -75,6 +75,7 @@ type Dropped struct {
 	// Client is the one that does not get them or, where the reason says so, the one that
 	// has sent them; empty for those of the broker itself.
 	Client   ClientInfo
+	Share    string // the Topic Filter of the Shared Subscription no member of which gets them; empty otherwise
 	Reason   DropReason
 	Messages int
 }

@@ -24,7 +24,7 @@ const (
 	DropExpired                         // its Message Expiry Interval passed
 	DropRefused                         // the client has answered with a code of 0x80 or more
 	DropSessionEnded                    // QoS 1 or 2: the Session ended before the client had it
-	DropNoSubscribers                   // publisher: no Subscription matches
+	DropNoSubscribers                   // publisher: no Subscription matches; or the last member of a Shared Subscription has left
 	DropDenied                          // publisher: the Authorizer refused it
 	DropInvalid                         // publisher: a topic beyond Limits, or a payload that is not what its properties say
 	DropRetained                        // publisher: Limits.Retained or RetainedBytes: delivered, not retained
@@ -39,6 +39,9 @@ const DropReasons = int(dropReasons)
 
 // String returns the reason in words.
 func (r DropReason) String() string { return dropNames[r] }
+
+// Where no member of a Shared Subscription gets a message, it is counted in total only, and
+// the event names the Subscription.
 
 // ledger are the drops of one client, by reason.
 type ledger [dropReasons]atomic.Int64

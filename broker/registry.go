@@ -28,9 +28,10 @@ type liveSession struct {
 	conn     atomic.Pointer[conn] // nil while the client is not connected
 	alarm    int                  // place in the alarm's heap + 1, 0 without one; guarded by the alarm's lock
 
-	unrecorded atomic.Int32           // deliveries whose entries wait for the Log
-	dropped    atomic.Pointer[ledger] // nil until something is dropped
-	listed     atomic.Bool            // in the dropList
+	unrecorded atomic.Int32            // deliveries whose entries wait for the Log
+	dropped    atomic.Pointer[ledger]  // nil until something is dropped
+	listed     atomic.Bool             // in the dropList
+	sharing    atomic.Pointer[sharing] // nil without a Shared Subscription until now
 
 	mu         sync.Mutex // guards what follows, and changes of conn
 	state      session.Session
@@ -48,10 +49,10 @@ func (s *liveSession) online() bool { return s.conn.Load() != nil }
 // pumpReplies is how much pump sends before it lets others have their turn.
 const pumpReplies = 64
 
-// pump sends what is in out, and then waiting messages as the window and the outbox
+// pumpOwn sends what is in out, and then waiting messages as the window and the outbox
 // allow. What is too large for the client gives its place in the window to the next
 // [MQTT-3.1.2-25]. The caller holds s.mu.
-func (s *liveSession) pump(b *batch, out *session.Output) {
+func (s *liveSession) pumpOwn(b *batch, out *session.Output) {
 	c := s.conn.Load()
 	if c == nil {
 		return
@@ -161,6 +162,7 @@ func (b *Broker) join(c *conn, clientID string, cleanStart bool, o session.Optio
 	if will != nil {
 		batch.publishWill(will)
 	}
+	batch.gather(s)
 	batch.recordAndReply()
 	c.flush(batch.writer)
 	if b.closing.Load() { // Shutdown has not seen c
@@ -198,8 +200,13 @@ func (b *Broker) leave(c *conn) {
 		b.alarm.set(s.due, s)
 	}
 	ended := s.ended
+	var unsent []given
+	if !ended {
+		unsent = b.giveUp(s)
+	}
 	s.mu.Unlock()
 
+	b.give(unsent)
 	if ended {
 		b.discard(s)
 	}
@@ -218,12 +225,19 @@ func (b *Broker) discard(s *liveSession) {
 	b.forget(s)
 }
 
-// forget removes the Subscriptions of an ended Session from the router.
+// forget removes the Subscriptions of an ended Session from the router, and gives the
+// others what it had of Shared Subscriptions.
 func (b *Broker) forget(s *liveSession) {
 	b.alarm.clear(s)
 	s.mu.Lock()
 	subscriptions := s.state.Subscriptions() // nobody changes those of an ended Session
+	s.mu.Unlock()
+	for i := range subscriptions {
+		b.router.Unsubscribe(s, subscriptions[i].Filter)
+	}
+	b.forgetGroups(s)
 	undelivered := 0
+	s.mu.Lock()
 	if !s.forgotten {
 		s.forgotten = true
 		undelivered = s.state.Undelivered()
@@ -231,9 +245,6 @@ func (b *Broker) forget(s *liveSession) {
 	}
 	s.mu.Unlock()
 	b.drop(s, DropSessionEnded, undelivered)
-	for i := range subscriptions {
-		b.router.Unsubscribe(s, subscriptions[i].Filter)
-	}
 }
 
 // expire acts on what has become due for a Session without a connection: its delayed

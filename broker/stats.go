@@ -22,7 +22,7 @@ type Stats struct {
 	Retained       int   // Retained Messages, those under $SYS/ not included
 	RetainedBytes  int64 // their topics and payloads
 	RetainedSys    int   // Retained Messages under $SYS/
-	Queued         int64 // QoS 1 and 2 messages that wait in Sessions, once for each Session
+	Queued         int64 // QoS 1 and 2 messages that wait in Sessions, once for each Session, and in Shared Subscriptions
 	StoredBytes    int64 // payloads of all that is retained or queued
 	Outgoing       int64 // packets that wait until clients take them
 	OutgoingBytes  int64 // of these packets

@@ -287,12 +287,16 @@ func (l *brokerLog) event(e broker.Event) {
 		}
 		l.printf(logNotice, "%s holds '#', the firehose: every message is sent to it as well.", shown(e.Client.ClientID))
 	case broker.Dropped:
-		switch e.Reason {
-		case broker.DropNoSubscribers, broker.DropOffline: // nobody asked to be sent these
+		switch {
+		case e.Reason == broker.DropNoSubscribers && e.Share == "", e.Reason == broker.DropOffline: // nobody asked to be sent these
 			return
 		}
 		if n := l.dropped[e.Reason].add(e.Messages); n > 0 {
-			l.printf(logWarning, "Messages dropped (%s): %d, the last one at client %s.", e.Reason, n, shown(e.Client.ClientID))
+			where := "at client " + shown(e.Client.ClientID)
+			if e.Share != "" {
+				where = "of " + shown(e.Share)
+			}
+			l.printf(logWarning, "Messages dropped (%s): %d, the last one %s.", e.Reason, n, where)
 		}
 	case broker.Limited:
 		if n := l.limited[e.Limit].add(1); n > 0 {

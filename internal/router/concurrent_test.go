@@ -18,7 +18,7 @@ func TestConcurrentRoute(t *testing.T) {
 		coming  = 150
 		rounds  = 20
 	)
-	r := New(func(int) bool { return true })
+	r := New(Options[int]{Online: func(int) bool { return true }})
 	subscribe := func(who int, filter string) {
 		r.Subscribe(who, colibri.Subscription{Filter: filter, QoS: colibri.QoS(who % 3), Identifier: uint32(who)})
 	}

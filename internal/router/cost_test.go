@@ -10,7 +10,7 @@ import (
 )
 
 func fill(n int) *Router[int] {
-	r := New(func(int) bool { return true })
+	r := New(Options[int]{Online: func(int) bool { return true }})
 	for who := range n {
 		r.Subscribe(who, colibri.Subscription{Filter: "house/kitchen/temperature", QoS: 1, Identifier: 1})
 	}
@@ -103,7 +103,7 @@ func BenchmarkFill(b *testing.B) {
 			for b.Loop() {
 				before := heapBytes()
 				start := time.Now()
-				r := New(func(int) bool { return true })
+				r := New(Options[int]{Online: func(int) bool { return true }})
 				for who := range shape.subscribers {
 					for _, filter := range filters {
 						r.Subscribe(who, colibri.Subscription{Filter: filter})

@@ -5,7 +5,8 @@ import "github.com/colibri-mqtt/colibri"
 // Match is one subscriber that receives a message, with what its Subscriptions make
 // of it.
 type Match[S comparable] struct {
-	Subscriber        S
+	Subscriber        S           // the zero value for a Shared Subscription none of whose members is online
+	Share             string      // the Topic Filter of the Shared Subscription; empty when it is none
 	QoS               colibri.QoS // the highest of the Subscriptions that matched [MQTT-3.3.4-2]
 	RetainAsPublished bool
 	Identifier        uint32   // the Subscription Identifier when there is just one; 0 without
@@ -16,6 +17,7 @@ type Match[S comparable] struct {
 func (m *Match[S]) Delivery(message *colibri.Message) colibri.Delivery {
 	d := colibri.Delivery{
 		Message: message,
+		Share:   m.Share,
 		QoS:     min(message.QoS, m.QoS),
 		Retain:  message.Retain && m.RetainAsPublished, // [MQTT-3.3.1-12], [MQTT-3.3.1-13]
 	}
@@ -44,7 +46,8 @@ const keepOverlap = 1024
 // Route fills m with the subscribers of topic name, each once whatever the number of
 // its Subscriptions that match. publisher is the Session that sent the message: its No
 // Local Subscriptions do not match [MQTT-3.8.3-3]. Of a Shared Subscription one member
-// is chosen, in turn among those that are online.
+// is chosen among those that are online, as the Strategy says; when there is none, the
+// match has no Subscriber and the highest QoS of all members.
 func (r *Router[S]) Route(name string, publisher S, m *Matches[S]) {
 	m.List = m.List[:0]
 	largest := 0
@@ -55,7 +58,7 @@ func (r *Router[S]) Route(name string, publisher S, m *Matches[S]) {
 			}
 		}
 		for _, g := range n.groups {
-			m.addMember(g, r.online)
+			r.addMember(m, g, name, publisher)
 		}
 		return true
 	})
@@ -128,20 +131,23 @@ func (to *Match[S]) merge(e *entry[S]) {
 	}
 }
 
-// addMember chooses the member of a Shared Subscription that receives the message: the
-// next one that is online, or the next one when none is. It is a delivery of its own,
-// beside those of the Subscriptions that are not shared.
-func (m *Matches[S]) addMember(g *group[S], online func(S) bool) {
-	size := g.members.len()
-	turn := int((g.turn.Add(1) - 1) % uint32(size))
-	chosen := g.members.at(turn)
-	for i := range size {
-		if e := g.members.at((turn + i) % size); online(e.subscriber) {
-			chosen = e
-			g.turn.Add(uint32(i)) // those passed by have had their turn, or the next would have two
-			break
-		}
+// addMember adds the member of a Shared Subscription that is chosen to receive the
+// message. It is a delivery of its own, beside those of the Subscriptions that are not
+// shared.
+func (r *Router[S]) addMember(m *Matches[S], g *group[S], name string, publisher S) {
+	e := r.choose(g, name, publisher)
+	if e == nil {
+		m.shared = append(m.shared, Match[S]{Share: g.filter, QoS: g.highestQoS()})
+		return
 	}
-	m.shared = append(m.shared, Match[S]{Subscriber: chosen.subscriber, QoS: chosen.qos,
-		RetainAsPublished: chosen.retainAsPublished, Identifier: chosen.identifier})
+	m.shared = append(m.shared, Match[S]{Subscriber: e.subscriber, Share: g.filter, QoS: e.qos,
+		RetainAsPublished: e.retainAsPublished, Identifier: e.identifier})
+}
+
+// highestQoS returns the highest of all members.
+func (g *group[S]) highestQoS() (highest colibri.QoS) {
+	for i := range g.members.len() {
+		highest = max(highest, g.members.at(i).qos)
+	}
+	return highest
 }

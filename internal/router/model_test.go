@@ -21,11 +21,11 @@ type place struct {
 }
 
 // route returns what Route must find, in the form of routed, and for each Shared
-// Subscription that matches the lines of its members of which one must be chosen.
+// Subscription that matches the lines of its members of which one must be chosen, or one
+// line of nobody with the highest QoS when none is online.
 func (m model) route(name, publisher string, online func(string) bool) (plain []string, shared map[string][]string) {
 	found := map[string]*Match[string]{}
 	shared = map[string][]string{}
-	anyOnline := map[string]bool{}
 	for at, sub := range m {
 		_, filter, isShared := topic.SplitShared(at.filter)
 		if !isShared {
@@ -36,10 +36,12 @@ func (m model) route(name, publisher string, online func(string) bool) (plain []
 		}
 		match := &Match[string]{Subscriber: at.who}
 		if isShared {
-			if online(at.who) && !anyOnline[at.filter] {
-				anyOnline[at.filter] = true
-				shared[at.filter] = nil // only those who are online count from now on
+			nobody := found[at.filter]
+			if nobody == nil {
+				nobody = &Match[string]{}
+				found[at.filter] = nobody
 			}
+			nobody.QoS = max(nobody.QoS, sub.QoS)
 		} else if found[at.who] == nil {
 			found[at.who] = match
 		} else {
@@ -50,12 +52,17 @@ func (m model) route(name, publisher string, online func(string) bool) (plain []
 		if sub.Identifier != 0 {
 			match.Identifiers = append(match.Identifiers, sub.Identifier)
 		}
-		if isShared && online(at.who) == anyOnline[at.filter] {
+		if isShared && online(at.who) {
 			shared[at.filter] = append(shared[at.filter], line(match))
 		}
 	}
-	for _, match := range found {
-		plain = append(plain, line(match))
+	for who, match := range found {
+		switch {
+		case match.Subscriber != "":
+			plain = append(plain, line(match))
+		case shared[who] == nil:
+			shared[who] = []string{line(match)}
+		}
 	}
 	return plain, shared
 }
@@ -94,7 +101,7 @@ var (
 func compare(t *testing.T, input []byte) {
 	m := model{}
 	online := func(s string) bool { return len(s)%2 == 0 }
-	r := New(online)
+	r := New(Options[string]{Online: online})
 	for ; len(input) >= 4; input = input[4:] {
 		at := place{fmt.Sprint("s", input[0]%150), modelFilters[int(input[1])%len(modelFilters)]}
 		_, existed := m[at]

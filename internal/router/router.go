@@ -16,17 +16,19 @@ import (
 
 // Router holds the Subscriptions. It is safe for concurrent use. New makes one.
 type Router[S comparable] struct {
+	strategy      Strategy
 	online        func(S) bool
+	load          func(S) int
+	key           func(S) uint64
 	mu            sync.Mutex // serializes changes; readers see a node or its successor
 	tree          topic.Tree[node[S]]
 	subscriptions atomic.Int64
 	shared        atomic.Int64
 }
 
-// New returns an empty Router. online says whether a member of a Shared Subscription
-// can receive now; it is called by Route and must not block.
-func New[S comparable](online func(S) bool) *Router[S] {
-	return &Router[S]{online: online}
+// New returns an empty Router.
+func New[S comparable](o Options[S]) *Router[S] {
+	return &Router[S]{strategy: o.Strategy, online: o.Online, load: o.Load, key: o.Key}
 }
 
 // entry is one Subscription to one filter: 8 bytes beside the handle.
@@ -48,8 +50,9 @@ type node[S comparable] struct {
 // group is one Shared Subscription: Share Name and members.
 type group[S comparable] struct {
 	share   string
+	filter  string // the whole Topic Filter, with $share
 	members set[S]
-	turn    *atomic.Uint32 // of the round-robin, kept by the successors
+	choice  *choice[S]
 }
 
 // Len returns the number of Subscriptions, shared ones included, and of shared ones.
@@ -58,7 +61,7 @@ func (r *Router[S]) Len() (all, shared int) {
 }
 
 // Subscribe adds the Subscription sub of s, or replaces the one that s has with the
-// same Topic Filter; existed says which. The filter must be valid.
+// same Topic Filter; existed says which. The filter must be valid, and is kept.
 func (r *Router[S]) Subscribe(s S, sub colibri.Subscription) (existed bool) {
 	e := entry[S]{subscriber: s, identifier: sub.Identifier, qos: sub.QoS,
 		noLocal: sub.NoLocal, retainAsPublished: sub.RetainAsPublished}
@@ -73,7 +76,7 @@ func (r *Router[S]) Subscribe(s S, sub colibri.Subscription) (existed bool) {
 		*next = *old
 	}
 	if isShared {
-		next.groups, existed = withMember(next.groups, share, e)
+		next.groups, existed = withMember(next.groups, share, sub.Filter, e)
 	} else {
 		next.entries, existed = next.entries.with(e)
 	}
@@ -114,6 +117,21 @@ func (r *Router[S]) Unsubscribe(s S, filter string) bool {
 	return true
 }
 
+// group returns the Shared Subscription with this Topic Filter, nil without one.
+func (r *Router[S]) group(filter string) *group[S] {
+	share, inner, _ := topic.SplitShared(filter)
+	n := r.tree.Get(inner)
+	if n == nil {
+		return nil
+	}
+	for _, g := range n.groups {
+		if g.share == share {
+			return g
+		}
+	}
+	return nil
+}
+
 func (r *Router[S]) count(shared, existed bool, by int64) {
 	if existed {
 		return
@@ -124,7 +142,7 @@ func (r *Router[S]) count(shared, existed bool, by int64) {
 	}
 }
 
-func withMember[S comparable](groups []*group[S], share string, e entry[S]) (next []*group[S], existed bool) {
+func withMember[S comparable](groups []*group[S], share, filter string, e entry[S]) (next []*group[S], existed bool) {
 	next = append([]*group[S](nil), groups...)
 	for i, g := range next {
 		if g.share == share {
@@ -134,7 +152,7 @@ func withMember[S comparable](groups []*group[S], share string, e entry[S]) (nex
 			return next, existed
 		}
 	}
-	g := &group[S]{share: share, turn: new(atomic.Uint32)}
+	g := &group[S]{share: share, filter: filter, choice: new(choice[S])}
 	g.members, _ = g.members.with(e)
 	return append(next, g), false
 }

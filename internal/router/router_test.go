@@ -117,7 +117,7 @@ func TestRoute(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			r := New(always)
+			r := New(Options[string]{Online: always})
 			for _, s := range test.subs {
 				r.Subscribe(s.who, s.sub)
 			}
@@ -134,7 +134,7 @@ func TestRoute(t *testing.T) {
 // TestUnsubscribe shows that exactly the named Subscription goes [MQTT-3.10.4-1], and that
 // nothing is routed by it afterwards [MQTT-3.10.4-2].
 func TestUnsubscribe(t *testing.T) {
-	r := New(always)
+	r := New(Options[string]{Online: always})
 	for _, s := range []subscribed{on("anna", "a/x", 1).id(1), on("anna", "a/+", 1).id(2), on("ben", "a/x", 1),
 		on("anna", "$share/g/a/x", 1).id(3), on("ben", "$share/h/a/x", 1)} {
 		if r.Subscribe(s.who, s.sub) {
@@ -180,7 +180,7 @@ func TestUnsubscribe(t *testing.T) {
 
 // TestMatchesAreReused shows that nothing of one message is left for the next.
 func TestMatchesAreReused(t *testing.T) {
-	r := New(always)
+	r := New(Options[string]{Online: always})
 	for _, s := range []subscribed{on("anna", "a", 1).id(1), on("anna", "#", 1).id(2), on("anna", "$share/g/a", 0), on("ben", "b", 2)} {
 		r.Subscribe(s.who, s.sub)
 	}

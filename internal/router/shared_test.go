@@ -15,7 +15,11 @@ func turns(r *Router[string], n int) string {
 	for range n {
 		r.Route("a", "pub", &m)
 		for i := range m.List {
-			got = append(got, m.List[i].Subscriber)
+			if match := &m.List[i]; match.Subscriber == "" {
+				got = append(got, "nobody of "+match.Share)
+			} else {
+				got = append(got, match.Subscriber)
+			}
 		}
 	}
 	return strings.Join(got, " ")
@@ -25,7 +29,7 @@ func turns(r *Router[string], n int) string {
 // are online before the others, and that nobody of them is left out or preferred.
 func TestSharedTurns(t *testing.T) {
 	offline := map[string]bool{}
-	r := New(func(s string) bool { return !offline[s] })
+	r := New(Options[string]{Online: func(s string) bool { return !offline[s] }})
 	share := func(who string) { r.Subscribe(who, colibri.Subscription{Filter: "$share/g/a"}) }
 	expect := func(when string, n int, want string) {
 		t.Helper()
@@ -41,7 +45,7 @@ func TestSharedTurns(t *testing.T) {
 	offline["ben"] = true
 	expect("one of them offline: the others get the same number", 4, "cora anna cora anna")
 	offline["anna"], offline["cora"] = true, true
-	expect("all offline: in turn too, for their queues", 3, "ben cora anna")
+	expect("all offline: nobody", 2, "nobody of $share/g/a nobody of $share/g/a")
 	offline["cora"] = false
 	expect("one online", 3, "cora cora cora")
 	clear(offline)
@@ -54,11 +58,11 @@ func TestSharedTurns(t *testing.T) {
 
 // TestSharedTurnWraps shows that the turn survives the end of its counter.
 func TestSharedTurnWraps(t *testing.T) {
-	r := New(always)
+	r := New(Options[string]{Online: always})
 	for i := range 5 {
 		r.Subscribe(fmt.Sprint(i), colibri.Subscription{Filter: "$share/g/a"})
 	}
-	counter := r.tree.Get("a").groups[0].turn
+	counter := &r.tree.Get("a").groups[0].choice.turn
 	for _, at := range []uint32{1<<31 - 2, 1<<32 - 2} {
 		counter.Store(at)
 		if got := len(strings.Fields(turns(r, 5))); got != 5 {

@@ -56,6 +56,7 @@ type flight struct {
 	id       uint16
 	qos      colibri.QoS
 	order    int
+	delivery colibri.Delivery
 	released bool // PUBREL was sent
 	sent     bool // on this connection
 }
@@ -80,7 +81,7 @@ func (p *peer) number(n int) int {
 
 func (p *peer) step() {
 	p.out.Reset()
-	switch what := p.number(16); {
+	switch what := p.number(17); {
 	case what == 0:
 		p.close()
 		p.open()
@@ -100,6 +101,8 @@ func (p *peer) step() {
 		p.published()
 	case what == 11:
 		p.discard()
+	case what == 16:
+		p.giveBack()
 	default:
 		p.receive()
 	}
@@ -128,7 +131,7 @@ func (p *peer) open() {
 
 func (p *peer) deliver() {
 	publisher := p.number(3)
-	d := colibri.Delivery{QoS: colibri.QoS(p.number(3))}
+	d := colibri.Delivery{QoS: colibri.QoS(p.number(3)), Share: fuzzShares[publisher]}
 	p.messages[publisher]++
 	d.Message = &colibri.Message{Topic: "t", QoS: d.QoS,
 		Payload: binary.BigEndian.AppendUint32([]byte{byte(publisher)}, p.messages[publisher])}
@@ -225,7 +228,7 @@ func (p *peer) goesOut(r *Reply, d colibri.Delivery) {
 		p.lastSent[publisher] = number
 	}
 	p.order++
-	p.flying = append(p.flying, flight{id: r.PacketID, qos: d.QoS, order: p.order, sent: true})
+	p.flying = append(p.flying, flight{id: r.PacketID, qos: d.QoS, order: p.order, delivery: d, sent: true})
 }
 
 func (p *peer) find(id uint16) int {
@@ -360,6 +363,43 @@ func (p *peer) discard() {
 	id := uint16(1 + p.number(12))
 	p.session.Discard(id)
 	p.end(id)
+}
+
+// fuzzShares are the Shared Subscriptions through which the publishers' messages come.
+var fuzzShares = [3]string{"", "$share/g/t", "$share/h/t"}
+
+// giveBack takes back what came through one Shared Subscription: never a QoS 2 message that
+// was sent [MQTT-4.8.2-5], and while the client is connected nothing that was sent.
+func (p *peer) giveBack() {
+	share := fuzzShares[1+p.number(2)]
+	sent := !p.connected && p.number(2) == 0
+	var want []*colibri.Message
+	p.flying = slices.DeleteFunc(p.flying, func(f flight) bool {
+		gone := sent && f.qos == colibri.AtLeastOnce && f.delivery.Share == share
+		if gone {
+			want = append(want, f.delivery.Message)
+		}
+		return gone
+	})
+	p.queue = slices.DeleteFunc(p.queue, func(d colibri.Delivery) bool {
+		if d.Share == share {
+			want = append(want, d.Message)
+		}
+		return d.Share == share
+	})
+	var got []*colibri.Message
+	for _, d := range p.session.GiveBack(share, sent) {
+		if d.Share != share {
+			p.t.Fatalf("GiveBack of %s: got a message of %q", share, d.Share)
+		}
+		got = append(got, d.Message)
+	}
+	if !slices.Equal(got, want) {
+		p.t.Fatalf("GiveBack of %s, sent %v: got %d messages, want %d, or not in their order", share, sent, len(got), len(want))
+	}
+	if left := p.session.Shares(); sent && slices.Contains(left, share) {
+		p.t.Fatalf("Shares after GiveBack: got %q", left)
+	}
 }
 
 func (p *peer) end(id uint16) {

@@ -85,6 +85,27 @@ func (q *queue) pop() {
 	}
 }
 
+// takeOut removes the deliveries that taken says and appends them to out, oldest first.
+func (q *queue) takeOut(out []colibri.Delivery, taken func(d *colibri.Delivery) bool) []colibri.Delivery {
+	kept := q.items[q.head:q.head]
+	for i := q.head; i < len(q.items); i++ {
+		if d := q.items[i]; taken(&d) {
+			out = append(out, d)
+			q.bytes -= deliveryBytes(&d)
+			q.payload -= len(d.Message.Payload)
+		} else {
+			kept = append(kept, d)
+		}
+	}
+	clear(q.items[q.head+len(kept):])
+	if len(kept) == 0 {
+		*q = queue{items: reuse(q.items)}
+	} else {
+		q.items = q.items[:q.head+len(kept)]
+	}
+	return out
+}
+
 // reuse keeps the memory of a small emptied queue for the next burst and lets a large
 // one go.
 func reuse(items []colibri.Delivery) []colibri.Delivery {
@@ -95,8 +116,11 @@ func reuse(items []colibri.Delivery) []colibri.Delivery {
 }
 
 // deliveryBytes is what a waiting delivery counts against Limits.QueueBytes.
-func deliveryBytes(d *colibri.Delivery) int {
-	m := d.Message
+func deliveryBytes(d *colibri.Delivery) int { return MessageBytes(d.Message) }
+
+// MessageBytes is what a waiting message counts against Limits.QueueBytes: its topic,
+// payload and properties.
+func MessageBytes(m *colibri.Message) int {
 	n := len(m.Topic) + len(m.Payload)
 	for i := range m.Properties {
 		n += len(m.Properties[i].Name) + len(m.Properties[i].Value) + 8

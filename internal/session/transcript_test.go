@@ -175,6 +175,16 @@ func (c *scene) call(list []string) string {
 		return fmt.Sprintf("%s%s\n", map[bool]string{true: "replaced by ", false: "added "}[existed], describe(granted))
 	case "revoke":
 		return map[bool]string{true: "removed\n", false: "there was none\n"}[s.Revoke(list[1])]
+	case "shares":
+		return strings.Join(append(s.Shares(), ""), "\n")
+	case "give-back":
+		var b strings.Builder
+		for _, d := range s.GiveBack(list[1], w.has("sent")) {
+			fmt.Fprintf(&b, "%s\n", c.messageText(d.Message, d.QoS, d.Retain))
+		}
+		return b.String() + c.status()
+	case "ready":
+		return map[bool]string{true: "ready\n", false: "not ready\n"}[s.Ready()]
 	case "subscriptions":
 		var b strings.Builder
 		for _, sub := range s.Subscriptions() {
@@ -220,7 +230,7 @@ func (c *scene) options(w words) Options {
 
 func (c *scene) delivery(w words) colibri.Delivery {
 	m := c.message(w)
-	d := colibri.Delivery{Message: m, QoS: m.QoS, Retain: m.Retain}
+	d := colibri.Delivery{Message: m, QoS: m.QoS, Retain: m.Retain, Share: w.text("share")}
 	for _, id := range strings.Split(w.text("ids"), ",") {
 		if id != "" {
 			d.Identifiers = append(d.Identifiers, uint32(parseNumber(c.t, id)))

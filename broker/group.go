@@ -1,0 +1,586 @@
+package broker
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/colibri-mqtt/colibri"
+	"github.com/colibri-mqtt/colibri/internal/router"
+	"github.com/colibri-mqtt/colibri/internal/session"
+)
+
+// A message that comes through a Shared Subscription is in one place at a time: with a
+// member, in its Session, or in the queue of the group. The router hands a new message to
+// a member that is online; it goes to the queue when there is none, and behind what waits
+// there already. Members take from the queue what they have room for, when they come
+// online and when they acknowledge. A member that leaves puts into the queue what it has
+// not had, and those who are there are asked to take it.
+//
+// While something waits in the queue, every member that is online has no room for it, or
+// is about to look. Who puts the first message into an empty queue therefore has to ask
+// the members, and nobody else: see place.
+
+// SharedStrategy says which member of a Shared Subscription receives a message, among
+// those that are connected.
+type SharedStrategy int
+
+// The strategies. What waited while no member was connected goes to the first that comes
+// back, whatever the strategy.
+const (
+	SharedRoundRobin    = SharedStrategy(router.RoundRobin)    // in turn
+	SharedLeastInflight = SharedStrategy(router.LeastInflight) // the one with the fewest QoS 1 and 2 messages under way and waiting
+	SharedSticky        = SharedStrategy(router.Sticky)        // the same one until it leaves
+	SharedHashClient    = SharedStrategy(router.HashClient)    // the same one for each publisher; Will Messages have one together
+	SharedHashTopic     = SharedStrategy(router.HashTopic)     // the same one for each Topic Name
+)
+
+// newRouter returns a router whose Shared Subscriptions are served by strategy.
+func newRouter(strategy SharedStrategy) *router.Router[*liveSession] {
+	return router.New(router.Options[*liveSession]{
+		Strategy: router.Strategy(strategy),
+		Online:   (*liveSession).online,
+		Load: func(s *liveSession) int {
+			if sh := s.sharing.Load(); sh != nil {
+				return int(sh.load.Load())
+			}
+			return 0
+		},
+		Key: func(s *liveSession) uint64 {
+			if s == nil { // what the broker publishes itself
+				return 0
+			}
+			if sh := s.sharing.Load(); sh != nil {
+				return sh.key
+			}
+			return router.Hash(s.clientID)
+		},
+	})
+}
+
+// sharing is what a Session has that is or was a member of Shared Subscriptions.
+type sharing struct {
+	key    uint64
+	load   atomic.Int64  // QoS 1 and 2 messages under way and waiting
+	groups []*shareGroup // of which it is a member now; guarded by the Session's lock
+}
+
+// shareGroups finds the group of a Shared Subscription by its Topic Filter. Its lock is a
+// leaf.
+type shareGroups struct {
+	mu     sync.Mutex
+	groups map[string]*shareGroup
+}
+
+// shareGroup is a Shared Subscription with its queue, while it has members.
+type shareGroup struct {
+	filter  string
+	members int          // guarded by the lock of shareGroups
+	waiting atomic.Int64 // length of the queue
+	owed    atomic.Bool  // members that are not connected may hold what they were sent and have not acknowledged
+
+	mu      sync.Mutex // guards what follows; a leaf
+	queue   []*colibri.Message
+	bytes   int
+	payload int   // of all that waits
+	expires int64 // no message in the queue expires before, in nanoseconds since 1970; 0 when none does
+	ended   bool  // the last member has gone
+}
+
+// queued says what became of messages that were put into a queue.
+type queued struct {
+	wasEmpty                bool
+	expired, replaced, full int // messages that are not in the queue any more, or never were
+	messages, payload       int // by which the queue has grown
+}
+
+// join returns the group of filter, with one member more.
+func (gs *shareGroups) join(filter string) *shareGroup {
+	gs.mu.Lock()
+	defer gs.mu.Unlock()
+	g := gs.groups[filter]
+	if g == nil {
+		if gs.groups == nil {
+			gs.groups = make(map[string]*shareGroup)
+		}
+		g = &shareGroup{filter: filter}
+		gs.groups[filter] = g
+	}
+	g.members++
+	return g
+}
+
+// leave takes one member from g. It returns how many messages are lost with the last, and
+// the bytes of their payloads.
+func (gs *shareGroups) leave(g *shareGroup) (lost, payload int) {
+	gs.mu.Lock()
+	if g.members--; g.members > 0 {
+		gs.mu.Unlock()
+		return 0, 0
+	}
+	delete(gs.groups, g.filter)
+	gs.mu.Unlock()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	lost, payload = len(g.queue), g.payload
+	g.ended, g.queue, g.bytes, g.payload = true, nil, 0, 0
+	g.waiting.Store(0)
+	return lost, payload
+}
+
+// find returns the group of filter and the number of its members; nil without any.
+func (gs *shareGroups) find(filter string) (g *shareGroup, members int) {
+	gs.mu.Lock()
+	defer gs.mu.Unlock()
+	if g = gs.groups[filter]; g == nil {
+		return nil, 0
+	}
+	return g, g.members
+}
+
+// put queues messages, before those that wait when first says so. As in the queue of a
+// Session what has expired gives way first, and then the newest or the oldest. ok is false
+// when the last member has gone meanwhile.
+func (g *shareGroup) put(now time.Time, messages []*colibri.Message, first bool, limits *session.Limits) (r queued, ok bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.ended {
+		return r, false
+	}
+	r.wasEmpty = len(g.queue) == 0
+	messagesBefore, payloadBefore := len(g.queue), g.payload
+	if first {
+		g.queue = append(slices.Clip(messages), g.queue...)
+	} else {
+		g.queue = append(g.queue, messages...)
+	}
+	for _, m := range messages {
+		g.count(m, 1)
+		g.expiring(m)
+	}
+	if g.over(limits, 0, 0) {
+		r.expired = g.expire(now)
+	}
+	for len(g.queue) > 0 && g.over(limits, 0, 0) {
+		last := len(g.queue) - 1
+		newest := session.MessageBytes(g.queue[last])
+		if fits := limits.QueueBytes == 0 || newest <= limits.QueueBytes; limits.DropOldest && fits {
+			g.count(g.queue[0], -1)
+			g.queue[0] = nil
+			g.queue = g.queue[1:]
+			r.replaced++
+			continue
+		}
+		g.count(g.queue[last], -1)
+		g.queue[last] = nil
+		g.queue = g.queue[:last]
+		r.full++
+	}
+	g.waiting.Store(int64(len(g.queue)))
+	r.messages, r.payload = len(g.queue)-messagesBefore, g.payload-payloadBefore
+	return r, true
+}
+
+// count counts m in, or out with -1. The caller holds g.mu.
+func (g *shareGroup) count(m *colibri.Message, by int) {
+	g.bytes += by * session.MessageBytes(m)
+	g.payload += by * len(m.Payload)
+}
+
+// take removes the first message that has not expired; nil when there is none. payload is
+// what goes with it and those that have expired.
+func (g *shareGroup) take(now time.Time) (m *colibri.Message, expired, payload int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	payload = g.payload
+	for m == nil && len(g.queue) > 0 {
+		m = g.queue[0]
+		g.queue[0] = nil
+		g.queue = g.queue[1:]
+		g.count(m, -1)
+		if m.Expired(now) { // [MQTT-3.3.2-5]
+			m = nil
+			expired++
+		}
+	}
+	if len(g.queue) == 0 {
+		g.queue, g.expires = nil, 0
+	}
+	g.waiting.Store(int64(len(g.queue)))
+	return m, expired, payload - g.payload
+}
+
+// expire removes what has expired. The caller holds g.mu.
+func (g *shareGroup) expire(now time.Time) (expired int) {
+	if g.expires == 0 || now.UnixNano() < g.expires {
+		return 0
+	}
+	g.expires = 0
+	kept := g.queue[:0]
+	for _, m := range g.queue {
+		if m.Expired(now) {
+			g.count(m, -1)
+			expired++
+			continue
+		}
+		kept = append(kept, m)
+		g.expiring(m)
+	}
+	clear(g.queue[len(kept):])
+	g.queue = kept
+	return expired
+}
+
+// expiring notes when m expires. The caller holds g.mu.
+func (g *shareGroup) expiring(m *colibri.Message) {
+	if m.Expires != 0 && (g.expires == 0 || m.Expires < g.expires) {
+		g.expires = m.Expires
+	}
+}
+
+// over reports whether the queue is longer than it may be, with further messages of so many
+// bytes. The caller holds g.mu.
+func (g *shareGroup) over(limits *session.Limits, messages, bytes int) bool {
+	return limits.QueueMessages > 0 && len(g.queue)+messages > limits.QueueMessages ||
+		limits.QueueBytes > 0 && g.bytes+bytes > limits.QueueBytes
+}
+
+// joinGroup makes s a member of the group of filter, before the router knows of it. The
+// caller holds s.mu.
+func (b *Broker) joinGroup(s *liveSession, filter string) {
+	sh := s.sharing.Load()
+	if sh == nil {
+		sh = &sharing{key: router.Hash(s.clientID)}
+		s.sharing.Store(sh)
+	}
+	if sh.group(filter) == nil {
+		sh.groups = append(sh.groups, b.groups.join(filter))
+	}
+	s.countLoad()
+}
+
+// group returns the group of filter if the Session is a member of it. The caller holds
+// its lock.
+func (sh *sharing) group(filter string) *shareGroup {
+	for _, g := range sh.groups {
+		if g.filter == filter {
+			return g
+		}
+	}
+	return nil
+}
+
+// countLoad lets the router know how much s has to do. The caller holds s.mu.
+func (s *liveSession) countLoad() {
+	if sh := s.sharing.Load(); sh != nil {
+		sh.load.Store(int64(s.state.Inflight() + s.state.Queued()))
+	}
+}
+
+// mayTake reports whether s may have a message of the Shared Subscription to filter now:
+// not when it has left the group or is not connected any more, and not past what waits for
+// the group. The caller holds s.mu.
+func (s *liveSession) mayTake(filter string) bool {
+	g := s.sharing.Load().group(filter)
+	return g != nil && g.waiting.Load() == 0 && s.conn.Load() != nil
+}
+
+// deliverShared hands a message of a Shared Subscription to the member that was chosen,
+// nil when none is connected. If that cannot have it at once, because it has gone
+// meanwhile or others wait, the message goes to the queue of the group. It returns false
+// when the queue it should go to is full.
+func (b *batch) deliverShared(s *liveSession, d colibri.Delivery) bool {
+	switch {
+	case s != nil && d.QoS == colibri.AtMostOnce && s.online():
+		return b.deliver(s, d)
+	case d.Message.QoS == colibri.AtMostOnce, s == nil && d.QoS == colibri.AtMostOnce:
+		b.broker.dropShared(d.Share, DropOffline, 1)
+		return true
+	case s != nil && d.QoS > colibri.AtMostOnce:
+		s.mu.Lock()
+		if !s.ended && s.mayTake(d.Share) {
+			defer s.mu.Unlock()
+			return b.deliverTo(s, d)
+		}
+		s.mu.Unlock()
+	}
+	return b.place(d.Share, []*colibri.Message{d.Message}, false)
+}
+
+// sharedWaits reports whether a message goes to the queue of the group although s was
+// chosen for it, nil when none is connected.
+func (b *batch) sharedWaits(s *liveSession, filter string) bool {
+	if s == nil {
+		return true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ended || !s.mayTake(filter)
+}
+
+// groupTakes reports whether the queue of a group has a place for m.
+func (b *batch) groupTakes(filter string, m *colibri.Message) bool {
+	g, _ := b.broker.groups.find(filter)
+	if g == nil {
+		return true
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return !g.over(&b.broker.sessionLimits, 1, session.MessageBytes(m)) || g.expires != 0 && b.now.UnixNano() >= g.expires
+}
+
+// place puts messages into the queue of a group, before those that wait when first says
+// so, and lets the members that are connected take them. It returns false when one of the
+// messages found no place. The caller holds no lock.
+func (b *batch) place(filter string, messages []*colibri.Message, first bool) bool {
+	var r queued
+	g, _ := b.broker.groups.find(filter)
+	ok := g != nil
+	if ok {
+		r, ok = g.put(b.now, messages, first, &b.broker.sessionLimits)
+	}
+	if !ok {
+		b.broker.dropShared(filter, DropNoSubscribers, len(messages))
+		return true
+	}
+	b.tally.messages += r.messages
+	b.tally.bytes += r.payload
+	b.broker.dropShared(filter, DropExpired, r.expired)
+	b.broker.dropShared(filter, DropReplaced, r.replaced)
+	b.broker.dropShared(filter, DropQueueFull, r.full)
+	if !r.wasEmpty {
+		return r.full == 0 // those who are connected have no room
+	}
+	b.broker.router.Members(filter, func(s *liveSession) bool {
+		if c := s.conn.Load(); c != nil {
+			s.pumpInto(b, c)
+		}
+		return g.waiting.Load() > 0
+	})
+	return r.full == 0
+}
+
+// pump sends what is in out and what waits, first for s alone and then for the groups of
+// which it is a member, as the window and the outbox allow. The caller holds s.mu.
+func (s *liveSession) pump(b *batch, out *session.Output) {
+	s.pumpOwn(b, out)
+	if sh := s.sharing.Load(); sh != nil {
+		s.pumpGroups(b, sh, out)
+		s.countLoad()
+	}
+}
+
+// pumpGroups takes from the groups of s, one message from each in turn.
+func (s *liveSession) pumpGroups(b *batch, sh *sharing, out *session.Output) {
+	c := s.conn.Load()
+	if c == nil {
+		return
+	}
+	for n, took := 0, true; took; {
+		took = false
+		for _, g := range sh.groups {
+			if g.waiting.Load() == 0 {
+				continue
+			}
+			sub, ok := s.state.Subscription(g.filter)
+			if !ok || sub.QoS > colibri.AtMostOnce && !s.state.Ready() {
+				continue
+			}
+			if !c.out.hasRoom(b.broker.limits.OutboxBytes) || n >= pumpReplies && c.out.hunger() {
+				return
+			}
+			m, expired, payload := g.take(b.now)
+			b.tally.messages -= expired
+			b.tally.bytes -= payload
+			b.broker.dropShared(g.filter, DropExpired, expired)
+			if m == nil {
+				continue
+			}
+			b.tally.messages--
+			s.state.Deliver(b.now, shared(m, &sub), true, out)
+			b.reply(c, out)
+			n++
+			took = true
+		}
+	}
+}
+
+// shared returns what a member's Subscription makes of a message of the group
+// [MQTT-4.8.2-3].
+func shared(m *colibri.Message, sub *colibri.Subscription) colibri.Delivery {
+	d := colibri.Delivery{Message: m, QoS: min(m.QoS, sub.QoS), Retain: m.Retain && sub.RetainAsPublished, Share: sub.Filter}
+	if sub.Identifier != 0 {
+		d.Identifiers = []uint32{sub.Identifier} // [MQTT-3.3.4-3]
+	}
+	return d
+}
+
+// given is what a Session has given back of one Shared Subscription, oldest first.
+type given struct {
+	filter   string
+	messages []*colibri.Message
+}
+
+// giveBack takes back what s has of one Shared Subscription. The caller holds s.mu.
+func (b *Broker) giveBack(s *liveSession, filter string, sent bool) (messages []*colibri.Message) {
+	queued, payload := s.state.Queued(), s.state.QueuedPayload()
+	for _, d := range s.state.GiveBack(filter, sent) {
+		messages = append(messages, d.Message)
+	}
+	b.counters.forgotQueue(queued-s.state.Queued(), payload-s.state.QueuedPayload())
+	return messages
+}
+
+// giveUp takes from s what its connection has left behind: what it was not sent, and what
+// it was sent with QoS 1 and has not acknowledged if another member is connected, or s is
+// no member any more. The rest waits for whoever comes first: this client, or another that
+// gathers it. The caller holds s.mu, and has taken the connection away.
+func (b *Broker) giveUp(s *liveSession) (all []given) {
+	sh := s.sharing.Load()
+	if sh == nil || b.closing.Load() {
+		return nil
+	}
+	for _, filter := range s.state.Shares() {
+		g, _ := b.groups.find(filter)
+		if g == nil {
+			continue // s has left it and was the last: what is left is its own
+		}
+		g.owed.Store(true) // before the look: who comes online after it sees it
+		sent := sh.group(filter) == nil
+		b.router.Members(filter, func(o *liveSession) bool {
+			sent = sent || o != s && o.online()
+			return !sent
+		})
+		if messages := b.giveBack(s, filter, sent); len(messages) > 0 {
+			all = append(all, given{filter, messages})
+		}
+	}
+	s.countLoad()
+	return all
+}
+
+// give puts what was given back into the queues of its groups. The caller holds no lock.
+func (b *Broker) give(all []given) {
+	if len(all) == 0 {
+		return
+	}
+	batch := b.takeBatch()
+	defer batch.giveBack()
+	batch.now = time.Now()
+	for _, one := range all {
+		batch.place(one.filter, one.messages, true)
+	}
+	batch.recordAndReply()
+}
+
+// gather gives the groups of s, which has come online, what members that are not connected
+// were sent with QoS 1 and have not acknowledged. The caller holds no lock.
+func (b *batch) gather(s *liveSession) {
+	sh := s.sharing.Load()
+	if sh == nil {
+		return
+	}
+	s.mu.Lock()
+	groups := slices.Clone(sh.groups)
+	s.mu.Unlock()
+	for _, g := range groups {
+		if !g.owed.Swap(false) {
+			continue
+		}
+		var messages []*colibri.Message
+		b.broker.router.Members(g.filter, func(o *liveSession) bool {
+			if o != s && !o.online() {
+				o.mu.Lock()
+				if !o.online() {
+					messages = append(messages, b.broker.giveBack(o, g.filter, true)...)
+				}
+				o.mu.Unlock()
+			}
+			return true
+		})
+		if len(messages) > 0 {
+			b.place(g.filter, messages, true)
+		}
+	}
+}
+
+// joined lets c's Session take from the groups that it has just become a member of. The
+// caller holds no lock.
+func (c *conn) joined(b *batch) {
+	b.gather(c.session)
+	c.session.pumpInto(b, c)
+}
+
+// leaveGroup ends the part of s in the group of filter, which it has unsubscribed from.
+// What it was not sent goes to the others, if there are any; what it was sent it may still
+// acknowledge. The caller holds no lock.
+func (b *batch) leaveGroup(s *liveSession, filter string) {
+	sh := s.sharing.Load()
+	if sh == nil {
+		return
+	}
+	s.mu.Lock()
+	g := sh.group(filter)
+	if _, again := s.state.Subscription(filter); g == nil || again {
+		s.mu.Unlock()
+		return
+	}
+	sh.groups = slices.DeleteFunc(sh.groups, func(one *shareGroup) bool { return one == g })
+	var messages []*colibri.Message
+	if _, members := b.broker.groups.find(filter); members > 1 {
+		messages = b.broker.giveBack(s, filter, false)
+	}
+	s.countLoad()
+	s.mu.Unlock()
+	if len(messages) > 0 {
+		b.place(filter, messages, true)
+	}
+	b.broker.leftGroup(g)
+}
+
+// forgetGroups ends the part of an ended Session in all groups: the others get what it has
+// not acknowledged, except QoS 2 messages that were sent [MQTT-4.8.2-5]. The caller holds
+// no lock.
+func (b *Broker) forgetGroups(s *liveSession) {
+	sh := s.sharing.Load()
+	if sh == nil {
+		return
+	}
+	var all []given
+	s.mu.Lock()
+	groups := sh.groups
+	sh.groups = nil
+	for _, filter := range s.state.Shares() {
+		_, members := b.groups.find(filter)
+		if slices.ContainsFunc(groups, func(g *shareGroup) bool { return g.filter == filter }) {
+			members--
+		}
+		if members > 0 { // otherwise the messages end with the Session
+			all = append(all, given{filter, b.giveBack(s, filter, true)})
+		}
+	}
+	s.mu.Unlock()
+	if !b.closing.Load() {
+		b.give(all)
+	}
+	for _, g := range groups {
+		b.leftGroup(g)
+	}
+}
+
+// leftGroup takes one member from g, whose queue goes with the last.
+func (b *Broker) leftGroup(g *shareGroup) {
+	lost, payload := b.groups.leave(g)
+	b.counters.forgotQueue(lost, payload)
+	b.dropShared(g.filter, DropNoSubscribers, lost)
+}
+
+// dropShared counts messages that no member of a Shared Subscription gets.
+func (b *Broker) dropShared(filter string, reason DropReason, n int) {
+	if n == 0 {
+		return
+	}
+	b.counters.dropped[reason].Add(int64(n))
+	b.emit(Dropped{Share: filter, Reason: reason, Messages: n})
+}
