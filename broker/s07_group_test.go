@@ -282,6 +282,9 @@ func TestSharedQueue(t *testing.T) {
 		other.Send(qos1(7, "a", "0"))
 		other.Expect(puback(7, 0))
 		send(other, "1 2 3 4 5 6 7 8 9")
+		if s := scene.Broker.Stats(); s.Queued != 10 || s.StoredBytes != 10 {
+			scene.Errorf("got %d messages queued with %d bytes, want 10 and 10", s.Queued, s.StoredBytes)
+		}
 		if got := payloads(scene.Connect("q", resume)); got != "0 1 2 3 4 5 6 7 8 9" {
 			scene.Errorf("got %s, want all in order", got)
 		}

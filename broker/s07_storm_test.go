@@ -84,6 +84,9 @@ func (w *storm) run() {
 		delete(dropped, broker.DropSessionEnded)
 	}
 	w.expect("all", colibri.ExactlyOnce, missing)
+	if s := w.scene.Broker.Stats(); s.Queued != 0 || s.StoredBytes != 0 {
+		w.scene.Errorf("at the end %d messages wait with %d bytes, want none", s.Queued, s.StoredBytes)
+	}
 	if len(dropped) > 0 {
 		w.scene.Errorf("dropped: got %v, want nothing", dropped)
 	}

@@ -537,6 +537,13 @@ func (p *peer) check() {
 	if got, want := s.queue.bytes, p.queueBytes(); got != want || p.limits.QueueBytes > 0 && got > p.limits.QueueBytes {
 		p.t.Fatalf("bytes queued: got %d, want %d and at most %d", got, want, p.limits.QueueBytes)
 	}
+	payload := 0
+	for i := range p.queue {
+		payload += len(p.queue[i].Message.Payload)
+	}
+	if got := s.QueuedPayload(); got != payload {
+		p.t.Fatalf("QueuedPayload: got %d, want %d", got, payload)
+	}
 	for i := range p.queue {
 		if got := s.queue.items[s.queue.head+i].Message.Payload; !bytes.Equal(got, p.queue[i].Message.Payload) {
 			p.t.Fatalf("queue position %d: got %q, want %q", i, got, p.queue[i].Message.Payload)

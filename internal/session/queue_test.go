@@ -58,6 +58,20 @@ func TestQueueEmptied(t *testing.T) {
 	}
 }
 
+// TestQueueTakeOut shows that what is taken out of the middle counts no more.
+func TestQueueTakeOut(t *testing.T) {
+	var q queue
+	for i := range 10 {
+		d := colibri.Delivery{QoS: colibri.QoS(1 + i%2), Message: &colibri.Message{Topic: "t", Payload: make([]byte, i)}}
+		q.push(d, deliveryBytes(&d))
+	}
+	q.pop()
+	out := q.takeOut(nil, func(d *colibri.Delivery) bool { return d.QoS == colibri.ExactlyOnce })
+	if len(out) != 5 || q.length() != 4 || q.payload != 2+4+6+8 || q.bytes != q.payload+4 {
+		t.Errorf("took %d, left %d with a payload of %d and %d bytes, want 5, 4, 20 and 24", len(out), q.length(), q.payload, q.bytes)
+	}
+}
+
 // BenchmarkQueueFull passes messages through a queue that is at its limit.
 func BenchmarkQueueFull(b *testing.B) {
 	var q queue
