@@ -3,6 +3,7 @@ package broker_test
 import (
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/colibri-mqtt/colibri"
@@ -32,6 +33,7 @@ func TestLedger(t *testing.T) {
 	// dropped fails unless n messages were dropped for a reason, and for nothing else.
 	dropped := func(scene *mqtest.Scene, reason broker.DropReason, clientID string, n int) {
 		scene.Helper()
+		synctest.Wait() // events come from other goroutines
 		if got := scene.Broker.Stats().Dropped; got[reason] != int64(n) || len(got) != 1 {
 			scene.Errorf("dropped in total: got %v, want %d as %q alone", got, n, reason)
 		}
