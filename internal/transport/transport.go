@@ -3,6 +3,8 @@
 //
 //	tcp://host:port   TCP; port 1883 when there is none. mqtt:// is the same.
 //	unix:///path      a Unix domain socket
+//	ws://host:port/p  WebSocket; port 80 when there is none. Listeners without a
+//	                  path take any, clients without one ask for /mqtt.
 //
 // An IPv6 address stands in brackets: tcp://[::1]:1883. For tests there is a
 // transport in memory, see [Memory] and [Pipe].
@@ -28,6 +30,8 @@ type Options struct {
 	// SocketMode is the mode of the file of a listening Unix domain socket; 0
 	// leaves the mode that the umask of the process gives.
 	SocketMode fs.FileMode
+	// WebSocket is for listeners of WebSocket.
+	WebSocket WebSocketOptions
 }
 
 // scheme is one kind of transport.
@@ -40,6 +44,7 @@ var schemes = map[string]scheme{
 	"tcp":  {listenTCP, dialTCP},
 	"mqtt": {listenTCP, dialTCP},
 	"unix": {listenUnix, dialUnix},
+	"ws":   {listenWebSocket, dialWebSocket},
 }
 
 // Listen listens at rawURL. Closing the listener leaves no file behind and does not
@@ -97,10 +102,12 @@ func parse(rawURL string) (*url.URL, scheme, error) {
 	switch {
 	case u.User != nil:
 		return nil, scheme{}, fmt.Errorf("address %q holds a User Name: give it as an option of its own", shown)
-	case u.RawQuery != "" || u.Fragment != "":
-		return nil, scheme{}, fmt.Errorf("address %q ends in a query or fragment, which no transport has: leave it out", shown)
+	case u.Fragment != "" || u.RawQuery != "" && u.Scheme != "ws":
+		return nil, scheme{}, fmt.Errorf("address %q ends in a query or fragment, which this transport does not have: leave it out", shown)
 	case u.Scheme == "unix":
 		return u, s, checkUnix(u)
+	case u.Scheme == "ws":
+		return u, s, checkHost(u)
 	}
 	return u, s, checkTCP(u)
 }
