@@ -18,7 +18,8 @@ import (
 type conn struct {
 	broker  *Broker
 	nc      net.Conn
-	raw     syscall.RawConn // nil when nc has no descriptor
+	raw     syscall.RawConn // nil when nc has no descriptor that carries MQTT as it is
+	framed  *framed         // nil unless MQTT is inside another protocol on the descriptor
 	session *liveSession
 	client  ClientInfo
 	opened  time.Time
@@ -92,7 +93,7 @@ func (c *conn) close() {
 // hangUp closes the Network Connection without blocking. Where there is a descriptor,
 // Close waits for its reader, who may be the caller or wait for the caller in turn.
 func (c *conn) hangUp() {
-	if c.raw == nil {
+	if c.raw == nil && c.framed == nil {
 		c.nc.Close()
 		return
 	}

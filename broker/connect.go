@@ -303,7 +303,7 @@ func wantsReasons(p *packet.Connect) bool {
 // welcome opens the Session of an admitted client and sends the CONNACK. It returns nil
 // when the client takes no packet of that size.
 func (b *Broker) welcome(nc net.Conn, p *packet.Connect, r *ConnectRequest, auth *authentication) *conn {
-	c := &conn{auth: auth, broker: b, nc: nc, raw: rawConn(nc), version: p.Version, keepAlive: p.KeepAlive, opened: time.Now()}
+	c := &conn{auth: auth, broker: b, nc: nc, raw: rawConn(nc), framed: framedConn(nc), version: p.Version, keepAlive: p.KeepAlive, opened: time.Now()}
 	c.client = ClientInfo{ClientID: r.ClientID, UserName: r.UserName}
 	c.lastRead.Store(c.opened.UnixNano())
 	o := session.Options{Version: p.Version, ReceiveMaximum: 65_535}

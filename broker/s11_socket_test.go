@@ -83,6 +83,7 @@ func TestSockets(t *testing.T) {
 	for name, url := range map[string]string{
 		"TCP":                "tcp://127.0.0.1:0",
 		"Unix domain socket": "unix://" + filepath.Join(t.TempDir(), "broker"),
+		"WebSocket [MQTT-6.0.0-2] [MQTT311-6.0.0-2]": "ws://127.0.0.1:0/mqtt",
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := mqtest.New(t, broker.Config{Limits: broker.Limits{OutboxBytes: 256 << 20}})
@@ -91,7 +92,7 @@ func TestSockets(t *testing.T) {
 				t.Fatalf("Listen: %v", err)
 			}
 			if l.Addr().Network() == "tcp" {
-				url = "tcp://" + l.Addr().String()
+				url = strings.Replace(url, "127.0.0.1:0", l.Addr().String(), 1)
 			}
 			served := make(chan error, 1)
 			go func() { served <- b.Serve(l) }()

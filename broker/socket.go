@@ -11,7 +11,7 @@ import (
 // A Network Connection that has a file descriptor is driven without buffers while it
 // is idle and without a goroutine that writes: see wait and writeSome. One that has
 // none (the in-memory transport, TLS) is read with a buffer at hand and written by
-// drain.
+// drain. WebSocket is between the two: see framed.
 
 // rawConn returns the descriptor's access of nc, nil when it has none.
 func rawConn(nc net.Conn) syscall.RawConn {
@@ -103,11 +103,15 @@ func (c *conn) writeAll(w *writer, buf *buffer, from int) error {
 // wait reads and processes packets until the Network Connection ends. again is true
 // when it returned only to go on in a fresh goroutine with a small stack.
 func (c *conn) wait() (again bool, err error) {
-	if c.raw == nil {
+	raw := c.raw
+	if c.framed != nil {
+		raw = c.framed.raw
+	}
+	if raw == nil {
 		return false, c.waitBlocking()
 	}
 	var cause error
-	err = c.raw.Read(func(fd uintptr) bool {
+	err = raw.Read(func(fd uintptr) bool {
 		for {
 			var idle bool
 			idle, cause = c.readDescriptor(fd)
@@ -133,7 +137,8 @@ func (c *conn) wait() (again bool, err error) {
 func (c *conn) readDescriptor(fd uintptr) (idle bool, err error) {
 	b := c.broker.takeBatch()
 	defer b.giveBack()
-	n, err := readDescriptor(fd, c.space(b))
+	space := c.space(b)
+	n, err := readDescriptor(fd, space)
 	switch {
 	case err == syscall.EAGAIN:
 		return true, nil
@@ -143,8 +148,16 @@ func (c *conn) readDescriptor(fd uintptr) (idle bool, err error) {
 		return false, err
 	case n == 0:
 		return false, io.EOF
+	case c.framed == nil:
+		return false, c.arrived(b, n)
 	}
-	return false, c.arrived(b, n)
+	n, err = c.framed.Unframe(space[:n])
+	if n > 0 {
+		if failed := c.arrived(b, n); failed != nil {
+			err = failed
+		}
+	}
+	return false, err
 }
 
 // waitBlocking is wait for a Network Connection without a descriptor.

@@ -64,11 +64,13 @@ func (c *WebSocket) Read(b []byte) (int, error) {
 			n, err = c.Conn.Read(b)
 		}
 		n, wrong := c.Unframe(b[:n])
-		if wrong != nil {
-			err = wrong
-		}
-		if n > 0 || err != nil {
-			return n, err
+		switch {
+		case n > 0:
+			return n, nil // the next Read meets the error again
+		case wrong != nil:
+			return 0, wrong
+		case err != nil:
+			return 0, err
 		}
 	}
 }
