@@ -74,8 +74,8 @@ type Options struct {
 	// waits for it, so it must return soon and must not call methods of the Client.
 	Authenticate func(*packet.Auth) (*packet.Auth, error)
 
-	// Dial opens the Network Connection; nil stands for TCP and Unix domain sockets by
-	// URL: tcp://host:port, mqtt://host:port, unix:///path.
+	// Dial opens the Network Connection; nil stands for TCP, Unix domain sockets and
+	// WebSocket by URL: tcp://host:port, mqtt://host:port, unix:///path, ws://host:port/path.
 	Dial func(ctx context.Context, url string) (net.Conn, error)
 
 	// Trace is told everything that happens on the wire, in its order and one event at a

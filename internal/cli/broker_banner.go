@@ -16,7 +16,11 @@ func (s *brokerServer) banner() {
 		widest = max(widest, len(shown(l.name)))
 	}
 	for _, l := range s.listeners {
-		fmt.Fprintf(&b, "  listening on  %-*s  open to %s\n", widest, shown(l.name), s.whom(l))
+		how := ""
+		if l.webSocket {
+			how = ", by WebSocket"
+		}
+		fmt.Fprintf(&b, "  listening on  %-*s  open to %s%s\n", widest, shown(l.name), s.whom(l), how)
 	}
 	b.WriteString("  state         in memory only: it is lost when the broker ends\n")
 	if s.config.LocalOnly() {

@@ -19,6 +19,7 @@ import (
 type boundListener struct {
 	net.Listener
 	name      string // as people write the address
+	webSocket bool
 	anonymous bool
 	most      int // connections; below 0: no limit
 	log       *brokerLog
@@ -51,10 +52,17 @@ func (l *boundListener) Accept() (net.Conn, error) {
 			return &boundTCP{TCPConn: nc, listener: l}, nil
 		case *net.UnixConn:
 			return &boundUnix{UnixConn: nc, listener: l}, nil
+		case *transport.WebSocket:
+			return &boundWebSocket{WebSocket: nc, listener: l}, nil
 		}
 		nc.Close()
 		return nil, fmt.Errorf("a connection of the unknown kind %T", nc)
 	}
+}
+
+// refused logs a connection that has not become a WebSocket.
+func (l *boundListener) refused(remote net.Addr, err error) {
+	l.log.connection("A connection from %s was closed: %s.", address(remote), escaped(err.Error(), 1<<9))
 }
 
 func (l *boundListener) take() bool {
@@ -73,7 +81,7 @@ func (l *boundListener) release() {
 	l.open--
 }
 
-// boundTCP and boundUnix are connections of a boundListener. They keep all methods of
+// boundTCP, boundUnix and boundWebSocket are connections of a boundListener. They keep all methods of
 // the connection inside, so that the broker reaches its descriptor.
 type boundTCP struct {
 	*net.TCPConn
@@ -99,6 +107,19 @@ func (c *boundUnix) LocalAddr() net.Addr { return boundAddr{c.UnixConn.LocalAddr
 func (c *boundUnix) Close() error {
 	c.once.Do(c.listener.release)
 	return c.UnixConn.Close()
+}
+
+type boundWebSocket struct {
+	*transport.WebSocket
+	listener *boundListener
+	once     sync.Once
+}
+
+func (c *boundWebSocket) LocalAddr() net.Addr { return boundAddr{c.WebSocket.LocalAddr(), c.listener} }
+
+func (c *boundWebSocket) Close() error {
+	c.once.Do(c.listener.release)
+	return c.WebSocket.Close()
 }
 
 // listen opens all listeners, or none.
@@ -169,10 +190,14 @@ func (s *brokerServer) listenConfigured(l *config.Listener) error {
 		slices.Sort(found)
 		hosts = slices.Compact(found)
 	}
+	scheme := "tcp"
+	if l.WebSocket {
+		scheme = "ws"
+	}
 	opened := 0
 	var missing error
 	for _, host := range hosts {
-		_, err := s.open("tcp", host, l.Port, anonymous, l.MaxConnections, place)
+		_, err := s.open(scheme, host, l.Port, anonymous, l.MaxConnections, place, l.Origins...)
 		switch {
 		case err == nil:
 			opened++
@@ -189,16 +214,18 @@ func (s *brokerServer) listenConfigured(l *config.Listener) error {
 }
 
 // open listens on one address and remembers the listener. place says where the person
-// chose the address.
-func (s *brokerServer) open(scheme, host string, port int, anonymous bool, most int, place string) (*boundListener, error) {
+// chose the address, origins whose web pages may connect by WebSocket.
+func (s *brokerServer) open(scheme, host string, port int, anonymous bool, most int, place string, origins ...string) (*boundListener, error) {
 	where, name := "", ""
 	if scheme == "unix" {
 		where, name = (&url.URL{Scheme: "unix", Path: host}).String(), host
 	} else {
 		name = net.JoinHostPort(host, strconv.Itoa(port))
-		where = (&url.URL{Scheme: "tcp", Host: name}).String()
+		where = (&url.URL{Scheme: scheme, Host: name}).String()
 	}
-	l, err := transport.Listen(where, transport.Options{})
+	bound := &boundListener{anonymous: anonymous, most: most, log: s.log, webSocket: scheme == "ws"}
+	l, err := transport.Listen(where, transport.Options{WebSocket: transport.WebSocketOptions{
+		Origins: origins, HeaderBytes: s.config.WebSocketHeaderBytes, Refused: bound.refused}})
 	if err != nil {
 		return nil, cannotListen(scheme, host, port, place, err)
 	}
@@ -207,7 +234,7 @@ func (s *brokerServer) open(scheme, host string, port int, anonymous bool, most 
 	} else if ok {
 		name = fmt.Sprintf("port %d of all addresses", tcp.Port)
 	}
-	bound := &boundListener{Listener: l, name: name, anonymous: anonymous, most: most, log: s.log}
+	bound.Listener, bound.name = l, name
 	s.listeners = append(s.listeners, bound)
 	return bound, nil
 }

@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"strconv"
 	"syscall"
 	"time"
 
 	"github.com/colibri-mqtt/colibri"
 	"github.com/colibri-mqtt/colibri/client"
+	"github.com/colibri-mqtt/colibri/internal/transport"
 	"github.com/colibri-mqtt/colibri/packet"
 )
 
@@ -143,7 +145,11 @@ func (o *options) url() string {
 	if o.port == 0 {
 		return "unix://" + o.host
 	}
-	return "tcp://" + net.JoinHostPort(o.host, o.portNumber())
+	scheme := "tcp"
+	if o.webSocket {
+		scheme = "ws"
+	}
+	return (&url.URL{Scheme: scheme, Host: net.JoinHostPort(o.host, o.portNumber())}).String()
 }
 
 func (o *options) portNumber() string {
@@ -153,7 +159,7 @@ func (o *options) portNumber() string {
 	return strconv.Itoa(o.port)
 }
 
-// dial opens the Network Connection of -h, -p, --unix and -A.
+// dial opens the Network Connection of -h, -p, --unix, --ws and -A.
 func (o *options) dial(ctx context.Context, _ string) (net.Conn, error) {
 	var dialer net.Dialer
 	network, address := "tcp", net.JoinHostPort(o.host, o.portNumber())
@@ -167,6 +173,9 @@ func (o *options) dial(ctx context.Context, _ string) (net.Conn, error) {
 		dialer.LocalAddr = local
 	}
 	nc, err := dialer.DialContext(ctx, network, address)
+	if err == nil && o.webSocket {
+		nc, err = transport.OpenWebSocket(ctx, nc, o.url())
+	}
 	if err != nil {
 		return nil, &dialError{err}
 	}

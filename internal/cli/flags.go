@@ -167,12 +167,14 @@ func init() {
 		{names: []string{"-p", "--port"}, in: all, group: groupServer, value: "PORT", missing: "port",
 			help: "TCP port of the server (1883)", apply: setPort},
 		{names: []string{"-L", "--url"}, in: all, group: groupServer, value: "URL", missing: "URL",
-			help: "user, password, host, port and topic in one: mqtt://[USER[:PASSWORD]@]HOST[:PORT]/TOPIC", apply: setURL},
+			help: "user, password, host, port and topic in one: mqtt://[USER[:PASSWORD]@]HOST[:PORT]/TOPIC, or ws:// for WebSocket", apply: setURL},
 		{names: []string{"--unix"}, in: all, group: groupServer, value: "PATH", missing: "socket path", file: true,
 			help: "connect to the Unix socket PATH", apply: func(o *options, value string) error {
 				o.host, o.port = value, 0
 				return nil
 			}},
+		{names: []string{"--ws"}, in: all, group: groupServer,
+			help: "connect by WebSocket, to the path /mqtt", apply: set(func(o *options) { o.webSocket = true })},
 		{names: []string{"-A"}, in: all, group: groupServer, value: "ADDRESS", missing: "address",
 			help: "connect from this address of the own machine", apply: func(o *options, value string) error {
 				o.bind = value
@@ -244,7 +246,6 @@ func init() {
 		later("TLS", "VALUE", "--keyform", "--ciphers", "--tls-version", "--tls-alpn", "--tls-engine", "--tls-engine-kpass-sha1"),
 		later("TLS", "", "--insecure", "--tls-use-os-certs"),
 		later("TLS with a pre-shared key", "VALUE", "--psk", "--psk-identity"),
-		later("WebSocket", "", "--ws"),
 		later("SOCKS", "URL", "--proxy"),
 		later("the look-up of SRV records", "", "-S"),
 		{names: []string{"--no-tls"}, in: all, group: groupServer,
@@ -512,16 +513,16 @@ func setSessionExpiry(o *options, value string) error {
 	return nil
 }
 
-// setURL takes mqtt://[USER[:PASSWORD]@]HOST[:PORT]/TOPIC apart. As in Mosquitto's
+// setURL takes mqtt://[USER[:PASSWORD]@]HOST[:PORT]/TOPIC apart, or the same with ws. As in Mosquitto's
 // programs nothing is decoded: "%40" stays "%40".
 func setURL(o *options, value string) error {
 	scheme, rest, ok := strings.Cut(value, "://")
 	switch strings.ToLower(scheme) {
 	case "mqtt":
-	case "mqtts":
+	case "ws":
+		o.webSocket = true
+	case "mqtts", "wss":
 		return &laterError{what: "TLS"}
-	case "ws", "wss":
-		return &laterError{what: "WebSocket"}
 	default:
 		ok = false
 	}

@@ -37,10 +37,11 @@ const (
 type options struct {
 	program program
 
-	host    string
-	port    int // 0: host is the path of a Unix socket; -1: the default
-	bind    string
-	noDelay bool
+	host      string
+	port      int // 0: host is the path of a Unix socket; -1: the default
+	bind      string
+	noDelay   bool
+	webSocket bool
 
 	id, idPrefix       *string // nil when not given
 	userName, password *string
@@ -122,6 +123,8 @@ func (o *options) check() error {
 		return usagef("Will retain given, but no will topic given.")
 	case o.hideRetained && o.retainedOnly:
 		return usagef("Combining '-R' and '--retained-only' makes no sense.")
+	case o.webSocket && o.port == 0:
+		return usagef("Combining '--ws' and '--unix' makes no sense.")
 	case o.password != nil && o.userName == nil && o.version < colibri.V5: // [MQTT311-3.1.2-22]
 		return usagef("-P argument given but no user name: MQTT %s allows a password only together with -u.", o.version)
 	}

@@ -93,7 +93,8 @@ func TestCommandLineMistakes(t *testing.T) {
 		{sub, "--retain-olny", "Unknown option '--retain-olny'; the nearest is '--retained-only', see 'colibri sub --help'."},
 		{sub, "-t a -z", "Unknown option '-z', see 'colibri sub --help'."},
 		{pub, "-t a -m b --cafile x", "'--cafile' is known, but this version does not have TLS yet."},
-		{pub, "-t a -m b --ws", "'--ws' is known, but this version does not have WebSocket yet."},
+		{pub, "-t a -m b --ws --unix /run/s", "Combining '--ws' and '--unix' makes no sense."},
+		{pub, "-m b -L wss://h/t", "'-L' is known, but this version does not have TLS yet."},
 		{pub, "-t a -m b -S", "'-S' is known, but this version does not have the look-up of SRV records yet."},
 		{pub, "-m b -L mqtts://h/t", "'-L' is known, but this version does not have TLS yet."},
 		{pub, "-t a -m b -D", "--property argument given but not enough arguments specified."},
@@ -212,6 +213,8 @@ func TestCommandLineIntoOptions(t *testing.T) {
 		{pub, "-t x -m b -L mqtt://me:se:cret@h@ost:99/a", func(o *options) {
 			o.userName, o.password, o.host, o.port = pointer("me"), pointer("se:cret@h"), "ost", 99
 		}},
+		{pub, "-t a -m b --ws", func(o *options) { o.webSocket = true }},
+		{pub, "-m b -L ws://h/a", func(o *options) { o.host, o.port, o.webSocket = "h", 1883, true }},
 		{pub, "-m b -L MQTT://[::1]:99/a", func(o *options) { o.host, o.port = "::1", 99 }},
 		{pub, "-m b -L mqtt://[::1]/a", func(o *options) { o.host, o.port = "::1", 1883 }},
 		{sub, "-t a -t b -T c -U d -C 3 -W 4 -E -R -N -v --pretty -w", func(o *options) {

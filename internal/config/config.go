@@ -40,6 +40,10 @@ type Config struct {
 	MaxQoS              int // -1 when no file says it
 	RetainAvailable     bool
 
+	// WebSocketHeaderBytes limits the HTTP request that opens a WebSocket; 0: the standard
+	// value of the transport.
+	WebSocketHeaderBytes int
+
 	// PersistentClientExpiration is how long a Session outlives its Network
 	// Connection; 0: as long as the client asked for.
 	PersistentClientExpiration time.Duration
@@ -65,6 +69,9 @@ type Listener struct {
 	Port int    // 0 with a Path
 	Host string // a name or an IP address; empty for all addresses of the machine
 	Path string // of a Unix domain socket; empty for TCP
+
+	WebSocket bool     // MQTT inside WebSocket; TCP only
+	Origins   []string // the web pages from which WebSockets may be opened; none: all
 
 	AllowAnonymous Choice
 	MaxConnections int // below 0: no limit

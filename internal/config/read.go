@@ -440,6 +440,9 @@ func (r *reader) finish() (*Config, error) {
 	taken := map[place]*Listener{}
 	for i := range c.Listeners {
 		l := &c.Listeners[i]
+		if err := l.check(); err != nil {
+			return nil, err
+		}
 		here := place{l.Port, l.Host, l.Path}
 		if first := taken[here]; first != nil && (l.Port != 0 || l.Path != "") {
 			return nil, &Error{File: l.File, Line: l.Line, Key: "listener",
@@ -448,4 +451,17 @@ func (r *reader) finish() (*Config, error) {
 		taken[here] = l
 	}
 	return c, nil
+}
+
+// check refuses what does not fit together in one listener.
+func (l *Listener) check() error {
+	switch {
+	case l.WebSocket && l.Path != "":
+		return &Error{File: l.File, Line: l.Line, Key: "listener",
+			Text: "a listener on a Unix domain socket cannot have 'protocol websockets'; give it a port, or take the protocol out"}
+	case len(l.Origins) > 0 && !l.WebSocket:
+		return &Error{File: l.File, Line: l.Line, Key: "websockets_origin",
+			Text: "this listener has a websockets_origin and is not one for WebSocket; add 'protocol websockets', or take the origin out"}
+	}
+	return nil
 }

@@ -61,6 +61,16 @@ func TestRead(t *testing.T) {
 		{"listener 1885\nport 1884\nbind_address 127.0.0.1", func(c *Config) {
 			c.Listeners = []Listener{at(2, 1884, "127.0.0.1"), at(1, 1885, "")}
 		}},
+		{"listener 1883\nlistener 9001\nprotocol websockets\nwebsockets_origin https://example.org\nwebsockets_origin http://localhost:8080\nwebsockets_headers_size 8192\nwebsockets_log_level 7", func(c *Config) {
+			second := at(2, 9001, "")
+			second.WebSocket, second.Origins = true, []string{"https://example.org", "http://localhost:8080"}
+			c.Listeners, c.WebSocketHeaderBytes = []Listener{at(1, 1883, ""), second}, 8192
+		}},
+		{"port 9001\nprotocol websockets", func(c *Config) {
+			l := at(1, 9001, "")
+			l.WebSocket = true
+			c.Listeners = []Listener{l}
+		}},
 		{"max_connections -1", func(*Config) {}},
 		{"max_connections 7", func(c *Config) {
 			l := at(1, 1883, "")
@@ -161,8 +171,11 @@ func TestMistakes(t *testing.T) {
 		{"listener 1883 [::1]", 1, "without brackets and port"},
 		{"listener 1883\n\nlistener 1883", 3, "the same as the one in a.conf:1"},
 		{"port 1883\nlistener 1883", 2, "the same as the one in a.conf:1"},
-		{"protocol websockets", 1, "has no WebSockets yet"},
-		{"protocol tcp", 1, "write mqtt"},
+		{"protocol tcp", 1, "write mqtt or websockets"},
+		{"protocol http_api", 1, "serves no HTTP yet"},
+		{"listener 0 /run/a.sock\nprotocol websockets", 1, "give it a port"},
+		{"listener 1883\nwebsockets_origin https://example.org", 1, "add 'protocol websockets'"},
+		{"websockets_headers_size 65536", 1, "from 0 to 65535"},
 		{"log_dest printer", 1, "stderr, stdout, none or file PATH"},
 		{"log_dest file", 1, "has no path"},
 		{"log_dest file a\nlog_dest file b", 2, "only one file"},
@@ -191,7 +204,7 @@ func TestMistakes(t *testing.T) {
 func TestNeverIgnored(t *testing.T) {
 	for _, name := range words(`password_file acl_file plugin global_plugin plugin_opt_password_file auth_plugin auth_opt_x
 		plugin_load plugin_use certfile keyfile cafile capath crlfile tls_version ciphers ciphers_tls1.3 psk_file psk_hint
-		clientid_prefixes mount_point bind_interface socket_domain websockets_origin connection bridge_cafile address topic
+		clientid_prefixes mount_point bind_interface socket_domain connection bridge_cafile address topic
 		enable_proxy_protocol http_dir`) {
 		for _, text := range []string{name + " x", name} {
 			_, err := readText("listener 1883\n" + text + "\n")

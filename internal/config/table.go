@@ -51,14 +51,13 @@ type value struct {
 
 // What this version lacks, for option.refused.
 const (
-	noUsers      = "has no users, passwords and access rules yet"
-	noTLS        = "has no TLS yet"
-	noWebSockets = "has no WebSockets yet"
-	noHTTP       = "serves no HTTP yet"
-	noBridges    = "has no bridges to other brokers yet"
-	noPlugins    = "loads no plugins"
-	noProxy      = "does not read the PROXY protocol yet"
-	notYet       = "does not do this yet"
+	noUsers   = "has no users, passwords and access rules yet"
+	noTLS     = "has no TLS yet"
+	noHTTP    = "serves no HTTP yet"
+	noBridges = "has no bridges to other brokers yet"
+	noPlugins = "loads no plugins"
+	noProxy   = "does not read the PROXY protocol yet"
+	notYet    = "does not do this yet"
 )
 
 // most is the greatest number where there is no better limit.
@@ -87,11 +86,12 @@ func init() {
 			case "mqtt":
 				return nil
 			case "websockets":
-				return r.refuse(noWebSockets)
+				r.listener().WebSocket = true
+				return nil
 			case "http_api":
 				return r.refuse(noHTTP)
 			}
-			return r.errorf("'%s' is not a protocol; write mqtt", v.text)
+			return r.errorf("'%s' is not a protocol; write mqtt or websockets", v.text)
 		}},
 		{names: words("max_connections"), kind: number, scope: listener, min: -1, max: most, standard: "-1",
 			set: func(r *reader, v value) error {
@@ -137,8 +137,16 @@ func init() {
 		{names: words("enable_proxy_protocol"), kind: number, scope: listener, max: 2, refused: noProxy},
 		{names: words("proxy_protocol_v2_require_tls"), kind: boolean, scope: listener, refused: noProxy},
 		{names: words("http_dir"), scope: listener, refused: noHTTP},
-		{names: words("websockets_origin"), scope: listener, refused: noWebSockets},
-		{names: words("packet_buffer_size websockets_headers_size websockets_log_level"), kind: number, max: most, scope: listener, ignored: true},
+		{names: words("websockets_origin"), scope: listener, set: func(r *reader, v value) error {
+			l := r.listener()
+			l.Origins = append(l.Origins, v.text)
+			return nil
+		}},
+		{names: words("websockets_headers_size packet_buffer_size"), kind: number, max: 65535, set: func(r *reader, v value) error {
+			r.config.WebSocketHeaderBytes = v.number
+			return nil
+		}},
+		{names: words("websockets_log_level"), kind: number, max: most, scope: listener, ignored: true},
 
 		// Who may connect.
 		{names: words("allow_anonymous"), kind: boolean, set: func(r *reader, v value) error {

@@ -27,7 +27,11 @@ func dialWebSocket(ctx context.Context, u *url.URL, _ Options) (net.Conn, error)
 	if err != nil {
 		return nil, err
 	}
-	return OpenWebSocket(ctx, nc, u.String())
+	c, err := OpenWebSocket(ctx, nc, u.String())
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // OpenWebSocket makes a WebSocket of nc, the connection to the server of rawURL, which is
