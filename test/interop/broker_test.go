@@ -17,9 +17,10 @@ import (
 
 // broker is a broker that runs for one test, on a port of 127.0.0.1 of its own.
 type broker struct {
-	kind    string // mosquitto or colibri
-	port    int
-	program *program
+	kind      string // mosquitto or colibri
+	port      int
+	webSocket bool // port is for WebSocket
+	program   *program
 }
 
 func (b *broker) address() string { return fmt.Sprintf("127.0.0.1:%d", b.port) }

@@ -74,6 +74,7 @@ type connectOptions struct {
 	SessionExpiry *uint32  `json:"session_expiry,omitempty"`
 	Will          *message `json:"will,omitempty"`
 	WillDelay     *uint32  `json:"will_delay,omitempty"`
+	WebSocket     bool     `json:"websocket,omitempty"` // of the libraries in other languages only
 }
 
 func (o connectOptions) address() string { return fmt.Sprintf("127.0.0.1:%d", o.Port) }

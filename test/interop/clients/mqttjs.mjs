@@ -68,7 +68,8 @@ class Connection {
     const settings = {
       host: '127.0.0.1',
       port: options.port,
-      protocol: 'mqtt',
+      protocol: options.websocket ? 'ws' : 'mqtt',
+      path: '/mqtt',
       protocolVersion: options.version,
       protocolId: options.version === 3 ? 'MQIsdp' : 'MQTT',
       clientId: options.client_id,

@@ -7,6 +7,7 @@ after the other; messages and ends of connections are reported when they come.
 
 import base64
 import json
+import os
 import socket
 import sys
 import threading
@@ -90,15 +91,17 @@ class Connection:
         self.closed = False
         self.answers = {}  # code of a SUBACK or UNSUBACK, by Packet Identifier
         five = self.version == mqtt.MQTTv5
+        transport = "websockets" if options.get("websocket") else "tcp"
         if five:
-            self.client = mqtt.Client(options["client_id"], protocol=self.version)
+            self.client = mqtt.Client(options["client_id"], protocol=self.version, transport=transport)
             self.client.on_disconnect = lambda _c, _u, code, _p=None: self.ended(code)
             self.client.on_connect = lambda _c, _u, flags, code, properties: self.connected(flags, code, properties)
             self.client.on_subscribe = lambda _c, _u, mid, codes, _p: self.answered(mid, codes[0])
             self.client.on_unsubscribe = lambda _c, _u, mid, _p, codes: self.answered(
                 mid, codes[0] if isinstance(codes, list) else codes)
         else:
-            self.client = mqtt.Client(options["client_id"], clean_session=options["clean"], protocol=self.version)
+            self.client = mqtt.Client(options["client_id"], clean_session=options["clean"], protocol=self.version,
+                                      transport=transport)
             self.client.on_disconnect = lambda _c, _u, _code: self.ended(NOT_TOLD)
             self.client.on_connect = lambda _c, _u, flags, code: self.connected(flags, code, None)
             self.client.on_subscribe = lambda _c, _u, mid, codes: self.answered(mid, codes[0])
@@ -194,7 +197,9 @@ class Connection:
         return {}
 
     def abort(self, _):
-        self.client.socket().shutdown(socket.SHUT_RDWR)
+        descriptor = os.dup(self.client.socket().fileno())  # of the library's own wrapper, too
+        with socket.socket(fileno=descriptor) as own:
+            own.shutdown(socket.SHUT_RDWR)
         return {}
 
 
