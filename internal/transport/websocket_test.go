@@ -194,6 +194,31 @@ func TestWebSocketMasks(t *testing.T) {
 	})
 }
 
+// TestWebSocketClientReads shows that a client takes packets from frames as they come, and
+// ends at a text frame: [MQTT-6.0.0-1] [MQTT-6.0.0-2] [MQTT311-6.0.0-1] [MQTT311-6.0.0-2].
+func TestWebSocketClientReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := Pipe()
+		client := newWebSocket(near, ws.StateClientSide, nil)
+		far.Write([]byte("\x82\x02he\x02\x02ll\x89\x00\x80\x01o\x81\x04text"))
+		got, err := io.ReadAll(client)
+		if string(got) != "hello" || err == nil || !strings.Contains(err.Error(), "a text frame") {
+			t.Errorf("got %q, %v, want what came before the text frame, and that it is one", got, err)
+		}
+		synctest.Wait()
+		client.Close()
+		reply, _ := io.ReadAll(far)
+		if len(reply) < 14 || reply[0] != 0x8A || reply[6] != 0x88 {
+			t.Fatalf("the server is sent % x, want a pong and a close frame", reply)
+		}
+		body := reply[12:]
+		ws.Cipher(body, [4]byte(reply[8:12]), 0)
+		if code := binary.BigEndian.Uint16(body); code != 1003 {
+			t.Errorf("code: got %d, want 1003", code)
+		}
+	})
+}
+
 // TestWebSocketPings shows that a peer which sends pings and reads nothing does not stop
 // the reading, and that the last ping is answered when it reads again.
 func TestWebSocketPings(t *testing.T) {
