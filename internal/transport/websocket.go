@@ -28,6 +28,7 @@ const farewellTime = time.Second
 // One goroutine may read, any may write and close. Between two reads it holds no buffer.
 type WebSocket struct {
 	net.Conn
+	client bool     // we are the client, which masks what it sends
 	in     unframer // this and the next two are the reader's
 	early  []byte   // came with the handshake, at most 4 KB
 	failed error    // what every further Read returns
@@ -43,7 +44,7 @@ type WebSocket struct {
 }
 
 func newWebSocket(nc net.Conn, state ws.State, early []byte) *WebSocket {
-	return &WebSocket{Conn: nc, in: unframer{state: state}, early: early}
+	return &WebSocket{Conn: nc, client: state.ClientSide(), in: unframer{state: state}, early: early}
 }
 
 // Read reads what binary frames carry. The end is io.EOF, or a *[Closed] when the peer
@@ -226,12 +227,11 @@ func (c *WebSocket) writeFrame(op ws.OpCode, payload []byte) (written int, err e
 	}
 	frame := frames.Get().(*[frameBytes]byte)
 	defer frames.Put(frame)
-	masked := c.in.state.ClientSide()
-	b, mask := appendHeader(frame[:0], op, len(payload), masked)
+	b, mask := appendHeader(frame[:0], op, len(payload), c.client)
 	for {
 		k := min(frameBytes-len(b), len(payload)-written)
 		b = append(b, payload[written:written+k]...)
-		if masked {
+		if c.client {
 			ws.Cipher(b[len(b)-k:], mask, written%4)
 		}
 		if _, err := c.Conn.Write(b); err != nil {
@@ -243,7 +243,7 @@ func (c *WebSocket) writeFrame(op ws.OpCode, payload []byte) (written int, err e
 		switch rest := payload[written:]; {
 		case len(rest) == 0:
 			return written, nil
-		case !masked:
+		case !c.client:
 			n, err := c.Conn.Write(rest)
 			c.broken = err
 			return written + n, err
