@@ -35,7 +35,7 @@ interop: build ## other people's clients against our broker, ours against Mosqui
 	test/interop/setup.sh
 	cd test/interop && $(GO) test -count=1 ./...
 
-conformance: ## fails when docs/CONFORMANCE.md is stale; prints how many statements have a test
+conformance: ## fails when docs/CONFORMANCE.md is stale or a statement has no test; prints how many have one
 	$(GO) run ./internal/spec/conformance -check
 
 docs/CONFORMANCE.md: FORCE
