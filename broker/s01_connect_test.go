@@ -139,7 +139,7 @@ func TestConnect(t *testing.T) {
 		p.Send(&packet.Pingreq{}, &packet.Pingreq{})
 		p.Expect(&packet.Pingresp{}, &packet.Pingresp{})
 	})
-	mqtest.Run(t, "what the Server takes is told [MQTT-3.2.2-22]", mqtest.V5, broker.Config{}, func(scene *mqtest.Scene) {
+	mqtest.Run(t, "what the Server takes is told", mqtest.V5, broker.Config{}, func(scene *mqtest.Scene) {
 		p := scene.Connect("client", keepAlive(60))
 		limits := broker.DefaultLimits()
 		for id, want := range map[colibri.PropertyID]uint32{
@@ -351,11 +351,14 @@ func TestTakeover(t *testing.T) {
 
 // TestKeepAlive shows how long a silent Client stays connected.
 func TestKeepAlive(t *testing.T) {
-	mqtest.Run(t, "one and a half times Keep Alive [MQTT-3.1.2-22] [MQTT311-3.1.2-24]", mqtest.All, broker.Config{}, func(scene *mqtest.Scene) {
+	mqtest.Run(t, "one and a half times Keep Alive, the Client's own [MQTT-3.1.2-22] [MQTT-3.2.2-22] [MQTT311-3.1.2-24]", mqtest.All, broker.Config{}, func(scene *mqtest.Scene) {
 		watcher := scene.Connect("watcher")
 		watcher.Send(subscribe(1, to("will", 0)))
 		watcher.Expect(suback(1, 0))
 		p := scene.Connect("client", keepAlive(60), will(qos0("will", "gone")))
+		if p.Connack.Properties.Has(colibri.ServerKeepAlive) {
+			scene.Error("Server Keep Alive is there, and the Server has none of its own")
+		}
 		p.ExpectNothing(90 * time.Second)
 		time.Sleep(2 * time.Second)
 		p.ExpectEnded(colibri.KeepAliveTimeout)

@@ -70,6 +70,15 @@ func TestWill(t *testing.T) {
 		scene.Connect("client", will(qos0("will", "gone"))).Drop()
 		watch(scene).Expect()
 	})
+	mqtest.Run(t, "published with its RETAIN flag [MQTT-3.1.2-14] [MQTT-3.1.2-15]", mqtest.V5, broker.Config{}, func(scene *mqtest.Scene) {
+		watcher := scene.Connect("watcher")
+		watcher.Send(subscribe(1, colibri.Subscription{Filter: "will", RetainAsPublished: true}))
+		watcher.Expect(suback(1, 0))
+		for _, m := range []*packet.Publish{qos0("will", "gone"), retain(qos0("will", "gone"))} {
+			scene.Connect("client", will(m)).Drop()
+			watcher.Expect(m)
+		}
+	})
 	mqtest.Run(t, "retained [MQTT-3.1.2-15] [MQTT311-3.1.2-17]", mqtest.All, broker.Config{}, func(scene *mqtest.Scene) {
 		early := watch(scene)
 		scene.Connect("client", will(retain(qos1(0, "will", "gone")))).Drop()

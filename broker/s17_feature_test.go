@@ -67,7 +67,7 @@ func TestWithout(t *testing.T) {
 			}
 		}
 	})
-	mqtest.Run(t, "a Client before 5.0 hears it where that can be said", mqtest.Old,
+	mqtest.Run(t, "a Client before 5.0 hears it where that can be said [MQTT311-3.8.3-2]", mqtest.Old,
 		broker.Config{Without: broker.WithoutWildcards | broker.WithoutShared | broker.WithoutQoS2}, func(scene *mqtest.Scene) {
 			p := scene.Connect("client")
 			p.Send(subscribe(1, to("a/#", 1), to("$share/g/a", 1), to("a", 2)))
@@ -158,7 +158,7 @@ func TestAliasesToClient(t *testing.T) {
 		}
 		return names, aliased
 	}
-	mqtest.Run(t, "topics that repeat get one [MQTT-3.3.2-12] [MQTT-3.1.2-26]", mqtest.V5, broker.Config{}, func(scene *mqtest.Scene) {
+	mqtest.Run(t, "topics that repeat get one [MQTT-3.3.2-11] [MQTT-3.1.2-26]", mqtest.V5, broker.Config{}, func(scene *mqtest.Scene) {
 		p := scene.Connect("client", property(colibri.TopicAliasMaximum, 1))
 		p.Send(identified(subscribe(1, to("#", 1)), 9))
 		p.Expect(suback(1, 1))

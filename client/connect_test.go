@@ -276,15 +276,17 @@ func TestServerBreaksRules(t *testing.T) {
 			})
 		})
 	}
-	bubble(t, colibri.V311, func(t *testing.T, s *server) {
-		c, p := s.dial(Options{}, accepted())
-		p.write([]byte{0xD1, 0})
-		p.end()
-		<-c.Done()
-		if err := c.Err(); err == nil {
-			t.Error("Err: got nil after a malformed packet")
-		}
-	})
+	for _, broken := range [][]byte{{0xD1, 0}, {0x36, 5, 0, 1, 'a', 0, 1}, {0x30, 0xFF, 0xFF, 0xFF, 0xFF}} {
+		bubble(t, colibri.V311, func(t *testing.T, s *server) {
+			c, p := s.dial(Options{}, accepted())
+			p.write(broken)
+			p.end()
+			<-c.Done()
+			if err := c.Err(); err == nil {
+				t.Errorf("Err after % x: got nil", broken)
+			}
+		})
+	}
 }
 
 // TestDisconnect covers the DISCONNECT with a Reason Code and properties, which is the
@@ -313,6 +315,26 @@ func TestDisconnect(t *testing.T) {
 		long := colibri.Properties{}.AppendValue(colibri.ReasonString, strings.Repeat("because ", 10))
 		done = start(func() (any, error) { return nil, c.Disconnect(t.Context(), colibri.UnspecifiedError, long) })
 		p.expectAll(&packet.Disconnect{Code: colibri.UnspecifiedError})
+		p.end()
+		if _, err := done(); err != nil {
+			t.Errorf("Disconnect: %v", err)
+		}
+
+		// User Properties likewise.
+		c, p = s.dial(Options{}, accepted(number(colibri.MaximumPacketSize, 20)))
+		long = colibri.Properties{}.AppendUser("because", strings.Repeat("because ", 10))
+		done = start(func() (any, error) { return nil, c.Disconnect(t.Context(), colibri.UnspecifiedError, long) })
+		p.expectAll(&packet.Disconnect{Code: colibri.UnspecifiedError})
+		p.end()
+		if _, err := done(); err != nil {
+			t.Errorf("Disconnect: %v", err)
+		}
+	})
+	bubble(t, colibri.V311, func(t *testing.T, s *server) {
+		c, p := s.dial(Options{}, accepted())
+		done := start(func() (any, error) { return nil, c.Disconnect(t.Context(), 0, nil) })
+		p.expectAll(&packet.Disconnect{})
+		p.send(&packet.Publish{Topic: "a", QoS: 1, PacketID: 1}) // crosses it, and is not answered
 		p.end()
 		if _, err := done(); err != nil {
 			t.Errorf("Disconnect: %v", err)

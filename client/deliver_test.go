@@ -134,30 +134,32 @@ func (p *peer) resubscribed() *packet.Subscribe {
 // TestAckOrder covers [MQTT-4.6.0-2] [MQTT-4.6.0-3] [MQTT311-4.6.0-2] [MQTT311-4.6.0-3]: acknowledgements go out in the
 // order of arrival, whatever order the program takes messages in.
 func TestAckOrder(t *testing.T) {
-	bubble(t, colibri.V5, func(t *testing.T, s *server) {
-		c, p := s.dial(Options{}, accepted())
-		a, b := p.subscribed(c, "a"), p.subscribed(c, "b")
-		p.send(
-			&packet.Publish{QoS: 1, PacketID: 1, Topic: "a"},
-			&packet.Publish{QoS: 2, PacketID: 2, Topic: "b"},
-			&packet.Publish{QoS: 1, PacketID: 3, Topic: "a"},
-			&packet.Publish{QoS: 2, PacketID: 4, Topic: "unknown"}, // nobody's, and acknowledged all the same [MQTT-4.5.0-2] [MQTT311-4.5.0-2]
-		)
-		take := func(s *Subscription) {
-			t.Helper()
-			if _, err := s.Next(t.Context()); err != nil {
-				t.Fatal(err)
+	for _, v := range []colibri.Version{colibri.V311, colibri.V5} {
+		bubble(t, v, func(t *testing.T, s *server) {
+			c, p := s.dial(Options{}, accepted())
+			a, b := p.subscribed(c, "a"), p.subscribed(c, "b")
+			p.send(
+				&packet.Publish{QoS: 1, PacketID: 1, Topic: "a"},
+				&packet.Publish{QoS: 2, PacketID: 2, Topic: "b"},
+				&packet.Publish{QoS: 1, PacketID: 3, Topic: "a"},
+				&packet.Publish{QoS: 2, PacketID: 4, Topic: "unknown"}, // nobody's, and acknowledged all the same [MQTT-4.5.0-2] [MQTT311-4.5.0-2]
+			)
+			take := func(s *Subscription) {
+				t.Helper()
+				if _, err := s.Next(t.Context()); err != nil {
+					t.Fatal(err)
+				}
 			}
-		}
-		take(b)
-		p.silent()
-		take(a)
-		p.expectAll(&packet.Puback{PacketID: 1}, &packet.Pubrec{PacketID: 2})
-		p.silent()
-		take(a)
-		p.expectAll(&packet.Puback{PacketID: 3}, &packet.Pubrec{PacketID: 4})
-		p.disconnect(c)
-	})
+			take(b)
+			p.silent()
+			take(a)
+			p.expectAll(&packet.Puback{PacketID: 1}, &packet.Pubrec{PacketID: 2})
+			p.silent()
+			take(a)
+			p.expectAll(&packet.Puback{PacketID: 3}, &packet.Pubrec{PacketID: 4})
+			p.disconnect(c)
+		})
+	}
 }
 
 func TestManualAck(t *testing.T) {

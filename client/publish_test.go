@@ -81,7 +81,7 @@ func TestSubscribe(t *testing.T) {
 // TestPubrelOrder covers [MQTT-4.6.0-4] [MQTT311-4.6.0-4]: PUBREL packets go out in the
 // order of the PUBRECs.
 func TestPubrelOrder(t *testing.T) {
-	bubble(t, colibri.V311, func(t *testing.T, s *server) {
+	versions(t, func(t *testing.T, s *server) {
 		c, p := s.dial(Options{}, accepted())
 		for range 3 {
 			if _, err := c.Start(t.Context(), message(2, "a", "")); err != nil {
@@ -98,7 +98,7 @@ func TestPubrelOrder(t *testing.T) {
 // TestForward covers [MQTT-3.3.1-3] [MQTT311-3.3.1-3]: the DUP flag of a message that
 // came is not that of the message that goes.
 func TestForward(t *testing.T) {
-	bubble(t, colibri.V5, func(t *testing.T, s *server) {
+	versions(t, func(t *testing.T, s *server) {
 		c, p := s.dial(Options{}, accepted())
 		sub := p.subscribed(c, "a")
 		p.send(&packet.Publish{Dup: true, QoS: 1, PacketID: 1, Topic: "a"})

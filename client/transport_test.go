@@ -48,12 +48,13 @@ func TestTransports(t *testing.T) {
 				s := p.subscribed(c, "in")
 
 				publish := start(func() (Result, error) { return c.Publish(t.Context(), message(2, "out", large)) })
-				if got := expect[*packet.Publish](p); string(got.Payload) != large {
+				got := expect[*packet.Publish](p)
+				if string(got.Payload) != large {
 					t.Errorf("the server receives %d bytes, want %d", len(got.Payload), len(large))
 				}
-				p.send(&packet.Pubrec{PacketID: 1})
+				p.send(&packet.Pubrec{PacketID: got.PacketID})
 				expect[*packet.Pubrel](p)
-				p.send(&packet.Pubcomp{PacketID: 1})
+				p.send(&packet.Pubcomp{PacketID: got.PacketID})
 				if _, err := publish(); err != nil {
 					t.Errorf("Publish: %v", err)
 				}

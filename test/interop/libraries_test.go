@@ -41,7 +41,7 @@ type scenario struct {
 }
 
 var scenarios = []scenario{
-	{"connect, and Session Present is 0 at first [MQTT-3.1.4-5] [MQTT-3.2.2-2] [MQTT311-3.1.4-4]", v31, connectAtFirst},
+	{"connect, and Session Present is 0 at first [MQTT-4.2-1] [MQTT311-7.1.1-1] [MQTT-3.1.4-5] [MQTT-3.2.2-2] [MQTT311-3.1.4-4]", v31, connectAtFirst},
 	{"QoS 0, 1 and 2 to subscriptions of QoS 0, 1 and 2 [MQTT-3.8.4-8] [MQTT311-3.8.4-6]", v31, qualityOfService},
 	{"a thousand messages in order [MQTT-4.6.0-5] [MQTT311-4.6.0-6]", v31, order},
 	{"payloads of no byte, of every byte and of 300 KB", v31, payloads},
