@@ -176,7 +176,7 @@ func TestMistakes(t *testing.T) {
 		{"listener 0 /run/a.sock\nprotocol websockets", 1, "give it a port"},
 		{"listener 1883\nwebsockets_origin https://example.org", 1, "add 'protocol websockets'"},
 		{"websockets_headers_size 65536", 1, "from 0 to 65535"},
-		{"log_dest printer", 1, "stderr, stdout, none or file PATH"},
+		{"log_dest printer", 1, "stderr, stdout, topic, none or file PATH"},
 		{"log_dest file", 1, "has no path"},
 		{"log_dest file a\nlog_dest file b", 2, "only one file"},
 		{"log_dest stderr file", 1, "takes nothing behind it"},
