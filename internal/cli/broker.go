@@ -315,6 +315,11 @@ func withoutOf(c *config.Config) (w broker.Without) {
 var whenFull = map[string]broker.WhenFull{"drop-newest": broker.FullDropNewest, "drop-oldest": broker.FullDropOldest,
 	"reject": broker.FullReject}
 
+// shareStrategies are the values of colibri_share_strategy.
+var shareStrategies = map[string]broker.SharedStrategy{"round-robin": broker.SharedRoundRobin,
+	"least-inflight": broker.SharedLeastInflight, "sticky": broker.SharedSticky,
+	"hash-client": broker.SharedHashClient, "hash-topic": broker.SharedHashTopic}
+
 // noLimitBelowZero turns 0 for no limit into what broker.Limits has for it.
 func noLimitBelowZero(n int) int {
 	if n == 0 {
@@ -348,6 +353,8 @@ func (s *brokerServer) serve() (err error) {
 		Limits:        s.limits,
 		Without:       withoutOf(s.config),
 		WhenFull:      whenFull[s.config.Own.WhenFull],
+
+		SharedStrategy: shareStrategies[s.config.Own.ShareStrategy],
 
 		DisconnectDenied: s.config.Own.DisconnectDenied,
 		CheckPayloads:    s.config.Own.CheckPayloads,

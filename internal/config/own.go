@@ -5,6 +5,7 @@ package config
 // where nothing else is said.
 type Own struct {
 	WhenFull         string // which message gives way in a full queue: drop-newest, drop-oldest or reject
+	ShareStrategy    string // which member of a Shared Subscription is next: see shareStrategies
 	DisconnectDenied bool   // clients before 5.0 that publish what they may not
 	CheckPayloads    bool   // refuse what is not the UTF-8 that its Payload Format Indicator says
 
@@ -21,6 +22,9 @@ type Own struct {
 
 // whenFull are the values of colibri_when_full.
 var whenFull = words("drop-newest drop-oldest reject")
+
+// shareStrategies are the values of colibri_share_strategy.
+var shareStrategies = words("round-robin least-inflight sticky hash-client hash-topic")
 
 // ownOptions returns the rows of the table for Own.
 func ownOptions() []option {
@@ -39,6 +43,9 @@ func ownOptions() []option {
 	return []option{
 		{names: words("colibri_when_full"), standard: whenFull[0], set: func(r *reader, v value) error {
 			return r.oneOf(v.text, whenFull, &r.config.Own.WhenFull)
+		}},
+		{names: words("colibri_share_strategy"), standard: shareStrategies[0], set: func(r *reader, v value) error {
+			return r.oneOf(v.text, shareStrategies, &r.config.Own.ShareStrategy)
 		}},
 		yes("colibri_disconnect_denied", func(o *Own) *bool { return &o.DisconnectDenied }),
 		yes("colibri_check_payloads", func(o *Own) *bool { return &o.CheckPayloads }),
