@@ -68,5 +68,9 @@ type Delivery struct {
 	QoS         QoS      // the lower of the Message's and the highest matching Subscription's
 	Retain      bool     // the RETAIN flag to send
 	Identifiers []uint32 // Subscription Identifiers of all Subscriptions that matched
+	// Number is the Delivery's in the broker's log, counted from 1 within its Session, and
+	// Stored that of its Message there; 0 when they are not recorded.
+	Number, Stored uint64
+
 	Share       string   // the Topic Filter of the Shared Subscription that it came through; empty otherwise
 }

@@ -32,23 +32,18 @@ type batch struct {
 	writer  *writer
 	qos0    colibri.Delivery // of the QoS 0 PUBLISH on its way
 
-	wants   bool           // the connection's own Session asks for Retained Messages
-	stored  uint64         // the number under which the message being published is recorded; 0 before
-	entries []byte         // what has to be recorded before the reply step
-	held    []held         // the reply step, while there is something to record
-	owing   []*liveSession // whose deliveries the entries hold
-	touched []*conn
-	unheard int // messages of the connection that no Subscription matched
+	wants     bool // the connection's own Session asks for Retained Messages
+	stored    stored
+	entries   []byte         // what has to be recorded before the reply step
+	soon      []byte         // what has to be recorded, and nobody waits for
+	recording *recording     // of the replies that wait for entries; nil before the first
+	holding   []*liveSession // that hold replies of recording
+	owing     []owing        // deliveries in entries
+	touched   []*conn
+	unheard   int // messages of the connection that no Subscription matched
 
 	tally tally // what went over the road since the last flush
 	own   bool  // it publishes $SYS
-}
-
-// held is a reply that waits for the record step.
-type held struct {
-	to    *conn
-	reply session.Reply
-	own   colibri.Delivery
 }
 
 const (
@@ -221,7 +216,10 @@ func (c *conn) receive(b *batch, p packet.Packet) error {
 	if err := s.state.Receive(b.now, p, &b.out); err != nil {
 		return err
 	}
-	c.broker.dropOutput(s, &b.out)
+	b.settle(s, &b.out)
+	if p, ok := p.(*packet.Pubrel); ok {
+		b.recordReleased(s, p.PacketID)
+	}
 	switch p.Type() {
 	case packet.PUBACK, packet.PUBREC, packet.PUBCOMP: // the window may have opened
 		s.pump(b, &b.out)
@@ -243,39 +241,25 @@ func (b *batch) reply(c *conn, out *session.Output) (discarded bool) {
 	return discarded
 }
 
-// send is the reply step for one packet: at once while the batch has nothing to
-// record, and after the record step otherwise. It returns false for a PUBLISH that was
-// dropped. The caller holds the lock of c's Session, or r is a QoS 0 PUBLISH.
+// send is the reply step for one packet: at once, or after the record step when the packet
+// promises something. It returns false for a PUBLISH that was dropped. The caller holds
+// the lock of c's Session, or r is a QoS 0 PUBLISH.
 func (b *batch) send(c *conn, r *session.Reply) bool {
-	if len(b.entries) == 0 && len(b.held) == 0 && (b.conn == nil || b.conn.recording.Load() == 0) && !follows(c, r) {
-		if c.write(b, r) {
-			return true
-		}
-		if r.PacketID != 0 {
-			c.session.state.Discard(r.PacketID) // behave as if it had been sent [MQTT-3.1.2-25]
-		}
-		return false
+	if b.broker.durable && b.hold(c, r) {
+		return true
 	}
-	h := held{to: c, reply: *r}
-	if r.Type == packet.PUBLISH {
-		h.own = *r.Delivery
-		if h.own.QoS == colibri.AtMostOnce {
-			h.own.Message = h.own.Message.Clone()
-		}
+	if c.write(b, r) {
+		return true
 	}
-	b.held = append(b.held, h)
-	return true
-}
-
-// follows reports whether r is a message for a Session that owes others which are not
-// recorded yet: it must not overtake them, and may be one of them [MQTT-4.6.0-5].
-func follows(c *conn, r *session.Reply) bool {
-	return r.Type == packet.PUBLISH && r.PacketID != 0 && c.session.unrecorded.Load() > 0
+	if r.PacketID != 0 {
+		b.recordEnded(c.session, c.session.state.Discard(r.PacketID)) // behave as if it had been sent [MQTT-3.1.2-25]
+	}
+	return false
 }
 
 // recordAndReply is the second half of the road.
 func (b *batch) recordAndReply() {
-	if len(b.entries) > 0 || len(b.held) > 0 {
+	if len(b.entries) > 0 || len(b.soon) > 0 {
 		b.record()
 	}
 	b.flush()
@@ -298,75 +282,6 @@ func (b *batch) flush() {
 		b.unheard = 0
 	}
 	b.encoder.begin(nil, time.Time{})
-}
-
-// record appends the batch's entries to the Log, and replies when that is done. The
-// replies move to a batch of their own, so that the reader goes on meanwhile; later
-// replies of this connection queue behind them, through the Log. What waits for the Log
-// is bounded by recordsInFlight for the whole broker.
-func (b *batch) record() {
-	gated := b.conn != nil // a pump may run in the Log's goroutine, which must not wait for itself
-	if gated {
-		b.broker.recordGate <- struct{}{}
-	}
-	after := b.broker.takeBatch()
-	after.now, after.conn = b.now, b.conn
-	after.held, b.held = b.held, after.held
-	after.owing, b.owing = b.owing, after.owing
-	if b.conn != nil {
-		b.conn.recording.Add(1)
-	}
-	b.broker.log.Append(0, b.entries, func(_ Pos, err error) {
-		if gated {
-			<-b.broker.recordGate
-		}
-		after.replyRecorded(err)
-	})
-	b.entries = b.entries[:0]
-}
-
-// recordsInFlight is the number of batches that may wait for the Log at a time; when it
-// is reached, readers wait.
-const recordsInFlight = 1024
-
-// replyRecorded sends what was held. After a failed append nothing is acknowledged any
-// more: the connections that wait are closed.
-func (b *batch) replyRecorded(err error) {
-	var again []*conn
-	for i := range b.held {
-		h := &b.held[i]
-		if err != nil {
-			h.to.stop(&colibri.Error{Op: "record", Code: colibri.UnspecifiedError, Err: err})
-			continue
-		}
-		if h.reply.Type == packet.PUBLISH {
-			h.reply.Delivery = &h.own
-		}
-		if !h.to.write(b, &h.reply) && h.reply.PacketID != 0 {
-			s := h.to.session
-			s.mu.Lock()
-			s.state.Discard(h.reply.PacketID)
-			s.mu.Unlock()
-			again = append(again, h.to)
-		}
-	}
-	clear(b.held)
-	b.held = b.held[:0]
-	for _, s := range b.owing { // only now: what comes next must not overtake what was held
-		s.unrecorded.Add(-1)
-	}
-	clear(b.owing)
-	b.owing = b.owing[:0]
-	if b.conn != nil {
-		b.conn.recording.Add(-1)
-		b.conn = nil
-	}
-	for _, c := range again { // its window has a place more
-		c.pump()
-		c.flush(b.writer)
-	}
-	b.flush()
-	b.giveBack()
 }
 
 // goodbye is a DISCONNECT of the client.

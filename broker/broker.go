@@ -26,6 +26,7 @@ type Broker struct {
 	sessionLimits session.Limits
 	events        func(Event)
 	logger        *slog.Logger
+	logFailure    func(error)
 
 	whenFull            WhenFull
 	without             Without
@@ -52,6 +53,7 @@ type Broker struct {
 	lifetime context.Context // ends with Shutdown
 	end      context.CancelFunc
 	closing  atomic.Bool
+	failed   atomic.Bool    // the Log
 	running  sync.WaitGroup // accepting loops, connections, the sweep, $SYS
 
 	mu        sync.Mutex // of the listeners
@@ -69,6 +71,7 @@ func New(config Config) (*Broker, error) {
 		limits:        config.Limits.withDefaults(),
 		events:        config.Events,
 		logger:        config.Logger,
+		logFailure:    config.LogFailed,
 
 		whenFull:            config.WhenFull,
 		without:             config.Without,

@@ -23,6 +23,9 @@ type Config struct {
 	Authorizer Authorizer
 	// Log records what must survive; nil keeps it in memory only.
 	Log Log
+	// LogFailed is called once, in a goroutine of its own, when the Log cannot be written any
+	// more. All connections are closed then and no more are taken: what is left is Shutdown.
+	LogFailed func(error)
 	// Peers are the other nodes of a cluster; nil means none.
 	Peers Peers
 	// Limits bound what clients may use; zero fields take the defaults of DefaultLimits.

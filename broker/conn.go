@@ -24,11 +24,10 @@ type conn struct {
 	client  ClientInfo
 	opened  time.Time
 
-	walking   sync.Mutex // held by the reader from the first packet of a batch to its replies
-	out       outbox
-	lastRead  atomic.Int64 // nanoseconds since 1970
-	recording atomic.Int32 // batches of this connection that wait for the Log
-	ending    atomic.Pointer[ending]
+	walking  sync.Mutex // held by the reader from the first packet of a batch to its replies
+	out      outbox
+	lastRead atomic.Int64 // nanoseconds since 1970
+	ending   atomic.Pointer[ending]
 
 	throttle *throttle // nil without a limit; only the reader uses it
 	firehose *firehose // nil without a Subscription to everything; only the reader uses it

@@ -189,6 +189,8 @@ func (b *Broker) admit(nc net.Conn, p *packet.Connect) (*ConnectRequest, error) 
 	switch {
 	case b.closing.Load():
 		return nil, refusal(colibri.ServerShuttingDown, "", "this Server is shutting down")
+	case b.failed.Load():
+		return nil, refusal(colibri.ServerUnavailable, "", "the log of this Server cannot be written")
 	case b.draining.Load() != nil:
 		return nil, b.draining.Load()
 	case b.limits.ConnectRate > 0 && b.rate.exceeded(time.Now(), b.limits.ConnectRate):

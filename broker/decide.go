@@ -120,7 +120,7 @@ func (b *batch) publish(from *conn, m *colibri.Message) outcome {
 	full := 0
 	if m.Expires == 0 || !m.Expired(b.now) {
 		b.encoder.begin(m, b.now)
-		b.stored = 0
+		b.stored = stored{}
 		for i := range b.matches.List {
 			match := &b.matches.List[i]
 			taken := false
@@ -208,18 +208,17 @@ func (b *batch) deliverTo(s *liveSession, d colibri.Delivery) bool {
 	room := c != nil && c.out.hasRoom(b.broker.limits.OutboxBytes)
 	b.other.Reset()
 	messages, bytes := s.state.Queued(), s.state.QueuedPayload()
+	b.numberDelivery(s, &d)
 	verdict := s.state.Deliver(b.now, d, room, &b.other)
 	b.tally.countQueue(s, messages, bytes)
-	b.broker.dropOutput(s, &b.other)
-	switch verdict {
-	case session.Sent:
-		b.recordDelivery(s, &d)
-		b.reply(c, &b.other)
-	case session.Queued:
-		b.recordDelivery(s, &d)
-	case session.QueueFull:
+	b.settle(s, &b.other)
+	if verdict == session.QueueFull {
 		b.broker.drop(s, DropQueueFull, 1)
 		return false
+	}
+	b.recordDelivery(s, &d)
+	if verdict == session.Sent {
+		b.reply(c, &b.other)
 	}
 	s.countLoad()
 	return true
@@ -404,12 +403,15 @@ func (b *batch) publishWill(m *colibri.Message) {
 	b.publish(nil, m)
 }
 
-// publishLate publishes a Will Message in a batch of its own.
-func (b *Broker) publishLate(will *colibri.Message) {
+// publishLate publishes the Will Message of s in a batch of its own.
+func (b *Broker) publishLate(s *liveSession, will *colibri.Message) {
 	batch := b.takeBatch()
 	defer batch.giveBack()
 	batch.now = time.Now()
 	batch.publishWill(will)
+	s.mu.Lock()
+	batch.recordWillSent(s)
+	s.mu.Unlock()
 	batch.recordAndReply()
 }
 

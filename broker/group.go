@@ -398,7 +398,12 @@ func (s *liveSession) pumpGroups(b *batch, sh *sharing, out *session.Output) {
 				continue
 			}
 			b.tally.messages--
-			s.state.Deliver(b.now, shared(m, &sub), true, out)
+			d, current := shared(m, &sub), b.stored
+			b.stored = stored{}
+			b.numberDelivery(s, &d)
+			s.state.Deliver(b.now, d, true, out)
+			b.recordDelivery(s, &d)
+			b.stored = current
 			b.reply(c, out)
 			n++
 			took = true
@@ -422,13 +427,14 @@ type given struct {
 	messages []*colibri.Message
 }
 
-// giveBack takes back what s has of one Shared Subscription. The caller holds s.mu.
-func (b *Broker) giveBack(s *liveSession, filter string, sent bool) (messages []*colibri.Message) {
+// takeBack takes back what s has of one Shared Subscription. The caller holds s.mu.
+func (b *batch) takeBack(s *liveSession, filter string, sent bool) (messages []*colibri.Message) {
 	queued, payload := s.state.Queued(), s.state.QueuedPayload()
 	for _, d := range s.state.GiveBack(filter, sent) {
 		messages = append(messages, d.Message)
+		b.recordEnded(s, d.Number)
 	}
-	b.counters.forgotQueue(queued-s.state.Queued(), payload-s.state.QueuedPayload())
+	b.broker.counters.forgotQueue(queued-s.state.Queued(), payload-s.state.QueuedPayload())
 	return messages
 }
 
@@ -436,23 +442,23 @@ func (b *Broker) giveBack(s *liveSession, filter string, sent bool) (messages []
 // it was sent with QoS 1 and has not acknowledged if another member is connected, or s is
 // no member any more. The rest waits for whoever comes first: this client, or another that
 // gathers it. The caller holds s.mu, and has taken the connection away.
-func (b *Broker) giveUp(s *liveSession) (all []given) {
+func (b *batch) giveUp(s *liveSession) (all []given) {
 	sh := s.sharing.Load()
-	if sh == nil || b.closing.Load() {
+	if sh == nil || b.broker.closing.Load() {
 		return nil
 	}
 	for _, filter := range s.state.Shares() {
-		g, _ := b.groups.find(filter)
+		g, _ := b.broker.groups.find(filter)
 		if g == nil {
 			continue // s has left it and was the last: what is left is its own
 		}
 		g.owed.Store(true) // before the look: who comes online after it sees it
 		sent := sh.group(filter) == nil
-		b.router.Members(filter, func(o *liveSession) bool {
+		b.broker.router.Members(filter, func(o *liveSession) bool {
 			sent = sent || o != s && o.online()
 			return !sent
 		})
-		if messages := b.giveBack(s, filter, sent); len(messages) > 0 {
+		if messages := b.takeBack(s, filter, sent); len(messages) > 0 {
 			all = append(all, given{filter, messages})
 		}
 	}
@@ -461,17 +467,10 @@ func (b *Broker) giveUp(s *liveSession) (all []given) {
 }
 
 // give puts what was given back into the queues of its groups. The caller holds no lock.
-func (b *Broker) give(all []given) {
-	if len(all) == 0 {
-		return
-	}
-	batch := b.takeBatch()
-	defer batch.giveBack()
-	batch.now = time.Now()
+func (b *batch) give(all []given) {
 	for _, one := range all {
-		batch.place(one.filter, one.messages, true)
+		b.place(one.filter, one.messages, true)
 	}
-	batch.recordAndReply()
 }
 
 // gather gives the groups of s, which has come online, what members that are not connected
@@ -493,7 +492,7 @@ func (b *batch) gather(s *liveSession) {
 			if o != s && !o.online() {
 				o.mu.Lock()
 				if !o.online() {
-					messages = append(messages, b.broker.giveBack(o, g.filter, true)...)
+					messages = append(messages, b.takeBack(o, g.filter, true)...)
 				}
 				o.mu.Unlock()
 			}
@@ -529,7 +528,7 @@ func (b *batch) leaveGroup(s *liveSession, filter string) {
 	sh.groups = slices.DeleteFunc(sh.groups, func(one *shareGroup) bool { return one == g })
 	var messages []*colibri.Message
 	if _, members := b.broker.groups.find(filter); members > 1 {
-		messages = b.broker.giveBack(s, filter, false)
+		messages = b.takeBack(s, filter, false)
 	}
 	s.countLoad()
 	s.mu.Unlock()
@@ -542,7 +541,7 @@ func (b *batch) leaveGroup(s *liveSession, filter string) {
 // forgetGroups ends the part of an ended Session in all groups: the others get what it has
 // not acknowledged, except QoS 2 messages that were sent [MQTT-4.8.2-5]. The caller holds
 // no lock.
-func (b *Broker) forgetGroups(s *liveSession) {
+func (b *batch) forgetGroups(s *liveSession) {
 	sh := s.sharing.Load()
 	if sh == nil {
 		return
@@ -552,20 +551,20 @@ func (b *Broker) forgetGroups(s *liveSession) {
 	groups := sh.groups
 	sh.groups = nil
 	for _, filter := range s.state.Shares() {
-		_, members := b.groups.find(filter)
+		_, members := b.broker.groups.find(filter)
 		if slices.ContainsFunc(groups, func(g *shareGroup) bool { return g.filter == filter }) {
 			members--
 		}
 		if members > 0 { // otherwise the messages end with the Session
-			all = append(all, given{filter, b.giveBack(s, filter, true)})
+			all = append(all, given{filter, b.takeBack(s, filter, true)})
 		}
 	}
 	s.mu.Unlock()
-	if !b.closing.Load() {
+	if !b.broker.closing.Load() {
 		b.give(all)
 	}
 	for _, g := range groups {
-		b.leftGroup(g)
+		b.broker.leftGroup(g)
 	}
 }
 

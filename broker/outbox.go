@@ -29,6 +29,7 @@ type outbox struct {
 	packets     int     // that wait or are being written
 	writing     bool    // somebody writes; whoever comes meanwhile leaves its bytes to them
 	promised    bool    // a batch that has appended will flush
+	corked      bool    // nothing is written yet
 	starved     bool    // something waits for room: pump when there is some
 	closing     bool    // close the Network Connection once all is written
 	closed      bool    // nothing is taken any more
@@ -225,7 +226,7 @@ func (o *outbox) take() *buffer {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.promised = false
-	if o.writing || o.closed || o.first == nil {
+	if o.writing || o.closed || o.corked || o.first == nil {
 		return nil
 	}
 	o.writing = true
@@ -284,6 +285,13 @@ func (o *outbox) finish() (idle bool) {
 		return true
 	}
 	return false
+}
+
+// cork keeps what comes from being written, or not any more; the caller flushes then.
+func (o *outbox) cork(corked bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.corked = corked
 }
 
 // shut drops everything: the Network Connection has failed.

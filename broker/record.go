@@ -1,76 +1,404 @@
 package broker
 
 import (
+	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/colibri-mqtt/colibri"
 	"github.com/colibri-mqtt/colibri/internal/journal"
+	"github.com/colibri-mqtt/colibri/internal/session"
+	"github.com/colibri-mqtt/colibri/packet"
 )
 
 // What a batch has to record is what its replies promise: PUBACK and PUBREC that every
 // Session which outlives its connection has the message, and that the Retained Message
 // is the last one; PUBREC that a repeat is known; SUBACK and UNSUBACK that the
-// Subscriptions are as it says. A broker whose Log keeps nothing writes no entries.
+// Subscriptions are as it says; PUBREL and PUBCOMP that their identifier may be used
+// again; CONNACK that the Session is the one that it says; and a QoS 2 PUBLISH that it is
+// sent under its identifier, so that it never goes out under two.
+//
+// Two kinds of entries: replies wait for those in batch.entries. Those in batch.soon say
+// that something is over or was sent with QoS 1; after a crash without them a message is
+// sent again, as QoS 1 allows, or an answer is asked for again. A broker whose Log keeps
+// nothing writes none.
 
 // numbers count up what entries refer to, from 1.
 type numbers struct {
 	session, message, retained atomic.Uint64
 }
 
-// recording reports whether the Log keeps anything.
-func (b *Broker) recording() bool { return b.durable }
+// logged is what a Session that the Log knows has to do with it.
+type logged struct {
+	deliveries uint64 // the last number
+	recorded   ledges
+}
 
-func (b *batch) recordOpened(s *liveSession, v colibri.Version) {
-	if b.broker.recording() && s.state.Durable() {
-		b.entries = journal.Append(b.entries, journal.SessionOpened{Session: s.number, ClientID: s.clientID,
-			Version: v, ExpiryInterval: s.state.ExpiryInterval()})
+// heldReplies are the replies of a Session that wait for the Log, in order.
+type heldReplies struct{ replies []held }
+
+// ledges finds out up to which number all deliveries are recorded, whatever the order in
+// which batches are done.
+type ledges struct {
+	first uint64 // not recorded, or not used yet
+	done  []bool // from first on
+}
+
+// begin says that n, the next number, is not recorded yet.
+func (l *ledges) begin(n uint64) {
+	if len(l.done) == 0 {
+		l.first = n
+	}
+	l.done = append(l.done, false)
+}
+
+// finish says that n is recorded, and returns up to which number all are.
+func (l *ledges) finish(n uint64) (upTo uint64) {
+	l.done[n-l.first] = true
+	i := 0
+	for i < len(l.done) && l.done[i] {
+		i++
+	}
+	l.first += uint64(i)
+	if l.done = l.done[i:]; len(l.done) == 0 {
+		l.done = nil
+	}
+	return l.first - 1
+}
+
+// held is a reply that waits for the record step, or behind others that do.
+type held struct {
+	to        *conn
+	reply     session.Reply
+	own       colibri.Delivery
+	recording *recording // nil when it only waits behind others
+}
+
+// recording is one append to the Log, with what is to be done then.
+type recording struct {
+	done    atomic.Bool
+	gated   bool
+	corked  *conn // whose CONNACK waits
+	holding []*liveSession
+	owing   []owing
+}
+
+// owing is a delivery that is being recorded.
+type owing struct {
+	session *liveSession
+	number  uint64
+}
+
+// stored is the message that is being published, in the Log.
+type stored struct {
+	number  uint64 // 0 before it has one
+	written bool
+}
+
+// recordOpened records the CONNECT of a Session that lasts, or did until now. The caller
+// holds s.mu.
+func (b *batch) recordOpened(s *liveSession, o session.Options) {
+	if !b.broker.durable || !s.state.Durable() && s.log == nil {
+		return
+	}
+	if s.log == nil {
+		s.log = new(logged)
+	}
+	b.entries = journal.Append(b.entries, journal.SessionOpened{Session: s.number, ClientID: s.clientID,
+		Version: o.Version, ExpiryInterval: s.state.ExpiryInterval()})
+	if o.Will != nil {
+		b.entries = journal.Append(b.entries, journal.WillStored{Session: s.number, Delay: o.WillDelay, Message: o.Will})
+	}
+}
+
+// recordClosed records the end of a connection. The caller holds s.mu.
+func (b *batch) recordClosed(s *liveSession, will bool) {
+	if s.log == nil || s.ended {
+		return
+	}
+	b.soon = journal.Append(b.soon, journal.SessionClosed{Session: s.number, At: b.now.UnixNano(), ExpiryInterval: s.state.ExpiryInterval()})
+	if !will {
+		b.soon = journal.Append(b.soon, journal.WillRemoved{Session: s.number})
+	}
+}
+
+// recordWillSent records that the delayed Will Message of s was published or is not to be.
+func (b *batch) recordWillSent(s *liveSession) {
+	if s.log != nil {
+		b.soon = journal.Append(b.soon, journal.WillRemoved{Session: s.number})
+	}
+}
+
+// recordSessionEnded records the end of a Session. Nothing may be recorded of it afterwards.
+// The caller holds s.mu.
+func (b *batch) recordSessionEnded(s *liveSession) {
+	if s.log != nil {
+		s.log = nil
+		b.entries = journal.Append(b.entries, journal.SessionEnded{Session: s.number})
 	}
 }
 
 func (b *batch) recordGranted(s *liveSession, sub colibri.Subscription) {
-	if b.broker.recording() && s.state.Durable() {
+	if s.log != nil {
 		b.entries = journal.Append(b.entries, journal.SubscriptionGranted{Session: s.number, Subscription: sub})
 	}
 }
 
 func (b *batch) recordRemoved(s *liveSession, filter string) {
-	if b.broker.recording() && s.state.Durable() {
+	if s.log != nil {
 		b.entries = journal.Append(b.entries, journal.SubscriptionRemoved{Session: s.number, Filter: filter})
 	}
 }
 
-func (b *batch) recordRetained(m *colibri.Message) {
-	if !b.broker.recording() {
-		return
-	}
-	number := b.broker.numbers.retained.Add(1)
-	if len(m.Payload) == 0 {
+// recordRetained records what is retained for a topic under the number that the store has
+// given to the change.
+func (b *batch) recordRetained(m *colibri.Message, number uint64) {
+	switch {
+	case !b.broker.durable || b.own:
+	case len(m.Payload) == 0:
 		b.entries = journal.Append(b.entries, journal.RetainedRemoved{Number: number, Topic: m.Topic})
-	} else {
+	default:
 		b.entries = journal.Append(b.entries, journal.RetainedSet{Number: number, Message: m})
 	}
+}
+
+// numberDelivery gives d, which is about to be delivered to s, its numbers in the Log. The
+// caller holds s.mu.
+func (b *batch) numberDelivery(s *liveSession, d *colibri.Delivery) {
+	if s.log == nil || d.QoS == colibri.AtMostOnce {
+		return
+	}
+	if b.stored.number == 0 {
+		b.stored.number = b.broker.numbers.message.Add(1)
+	}
+	d.Stored = b.stored.number
+	d.Number = s.log.deliveries + 1
 }
 
 // recordDelivery records that s owes its client d. The message itself is recorded with
 // the first Session that it is recorded for. The caller holds s.mu.
 func (b *batch) recordDelivery(s *liveSession, d *colibri.Delivery) {
-	if !b.broker.recording() || !s.state.Durable() {
+	if d.Number == 0 {
 		return
 	}
-	if b.stored == 0 {
-		b.stored = b.broker.numbers.message.Add(1)
-		b.entries = journal.Append(b.entries, journal.MessageStored{Number: b.stored, Message: d.Message})
+	s.log.deliveries = d.Number
+	s.log.recorded.begin(d.Number)
+	b.owing = append(b.owing, owing{s, d.Number})
+	if !b.stored.written {
+		b.stored.written = true
+		b.entries = journal.Append(b.entries, journal.MessageStored{Number: d.Stored, Message: d.Message})
 	}
-	s.deliveries++
-	s.unrecorded.Add(1)
-	b.owing = append(b.owing, s)
-	b.entries = journal.Append(b.entries, journal.DeliveryQueued{Session: s.number, Delivery: s.deliveries,
-		Message: b.stored, QoS: d.QoS, Retain: d.Retain, Identifiers: d.Identifiers})
+	b.entries = journal.Append(b.entries, journal.DeliveryQueued{Session: s.number, Delivery: d.Number,
+		Message: d.Stored, QoS: d.QoS, Retain: d.Retain, Identifiers: d.Identifiers})
+}
+
+// recordSent records under which identifier a delivery goes out. The caller holds s.mu.
+func (b *batch) recordSent(s *liveSession, r *session.Reply) {
+	d := r.Delivery
+	if s.log == nil || r.Dup {
+		return
+	}
+	if d.Number == 0 && d.QoS == colibri.ExactlyOnce { // a Retained Message for a new Subscription
+		current := b.stored
+		b.stored = stored{}
+		b.numberDelivery(s, d)
+		b.recordDelivery(s, d)
+		b.stored = current
+	}
+	entry := journal.DeliverySent{Session: s.number, Delivery: d.Number, PacketID: r.PacketID}
+	switch {
+	case d.Number == 0:
+	case d.QoS == colibri.ExactlyOnce:
+		b.entries = journal.Append(b.entries, entry)
+	default:
+		b.soon = journal.Append(b.soon, entry)
+	}
+}
+
+// recordEnded records that a delivery is over; number is 0 when it is not in the Log. The
+// caller holds s.mu.
+func (b *batch) recordEnded(s *liveSession, number uint64) {
+	if number != 0 && s.log != nil {
+		b.soon = journal.Append(b.soon, journal.DeliveryEnded{Session: s.number, Delivery: number})
+	}
+}
+
+// settle counts what a step of s has left undelivered, and records what is over. The caller
+// holds s.mu.
+func (b *batch) settle(s *liveSession, out *session.Output) {
+	b.broker.dropOutput(s, out)
+	for _, number := range out.Ended {
+		b.recordEnded(s, number)
+	}
+	out.Ended = out.Ended[:0]
 }
 
 // recordReceived records that the QoS 2 message id of s was taken.
 func (b *batch) recordReceived(s *liveSession, id uint16) {
-	if b.broker.recording() && s.state.Durable() {
+	if s.log != nil {
 		b.entries = journal.Append(b.entries, journal.PublishReceived{Session: s.number, PacketID: id})
 	}
+}
+
+// recordReleased records that the client has released the QoS 2 message id of s.
+func (b *batch) recordReleased(s *liveSession, id uint16) {
+	if s.log != nil {
+		b.entries = journal.Append(b.entries, journal.PubrelReceived{Session: s.number, PacketID: id})
+	}
+}
+
+// hold keeps a reply that promises something until the record step, and behind others of
+// its Session that wait: their order counts [MQTT-4.6.0-2] [MQTT-4.6.0-3] [MQTT-4.6.0-4].
+// It returns false for one that may leave at once. The caller holds the lock of c's
+// Session, or r is a QoS 0 PUBLISH.
+func (b *batch) hold(c *conn, r *session.Reply) bool {
+	s := c.session
+	switch r.Type {
+	case packet.PINGRESP:
+		return false
+	case packet.PUBLISH:
+		if r.PacketID == 0 {
+			return false
+		}
+		b.recordSent(s, r)
+		if r.Delivery.QoS != colibri.ExactlyOnce {
+			return false
+		}
+	case packet.PUBREL:
+		if r.Number != 0 && s.log != nil {
+			b.entries = journal.Append(b.entries, journal.PubrecReceived{Session: s.number, Delivery: r.Number, PacketID: r.PacketID})
+		}
+	}
+	if len(b.entries) == 0 && s.held == nil {
+		return false
+	}
+	h := held{to: c, reply: *r}
+	if r.Type == packet.PUBLISH {
+		h.own = *r.Delivery
+	}
+	if len(b.entries) > 0 {
+		h.recording = b.begun()
+		b.holding = append(b.holding, s)
+	}
+	if s.held == nil {
+		s.held = new(heldReplies)
+	}
+	s.held.replies = append(s.held.replies, h)
+	return true
+}
+
+// begun returns the recording of the batch at hand.
+func (b *batch) begun() *recording {
+	if b.recording == nil {
+		b.recording = new(recording)
+	}
+	return b.recording
+}
+
+// release sends what s holds and nothing has to wait for any more. The caller holds s.mu.
+func (b *batch) release(s *liveSession) {
+	if s.held == nil {
+		return
+	}
+	for replies := s.held.replies; len(replies) > 0; replies = s.held.replies {
+		h := &replies[0]
+		if h.recording != nil && !h.recording.done.Load() {
+			return
+		}
+		if h.reply.Type == packet.PUBLISH {
+			h.reply.Delivery = &h.own
+		}
+		if !h.to.write(b, &h.reply) && h.reply.PacketID != 0 {
+			b.recordEnded(s, s.state.Discard(h.reply.PacketID))
+		}
+		*h = held{}
+		s.held.replies = replies[1:]
+	}
+	s.held = nil
+}
+
+// record appends the batch's entries to the Log, and what waits for them leaves when that
+// is done. The reader goes on meanwhile. What waits for the Log is bounded by
+// recordsInFlight for the whole broker.
+func (b *batch) record() {
+	if len(b.entries) == 0 {
+		b.broker.log.Append(0, b.soon, nil)
+		b.soon = b.soon[:0]
+		return
+	}
+	r := b.begun()
+	b.recording = nil
+	r.holding, b.holding = b.holding, nil
+	r.owing, b.owing = b.owing, nil
+	r.gated = b.conn != nil // a pump may run in the Log's goroutine, which must not wait for itself
+	if r.gated {
+		b.broker.recordGate <- struct{}{}
+	}
+	b.entries = append(b.entries, b.soon...)
+	broker := b.broker
+	broker.log.Append(0, b.entries, func(_ Pos, err error) { broker.recorded(r, err) })
+	b.entries, b.soon, b.stored = b.entries[:0], b.soon[:0], stored{}
+}
+
+// recordsInFlight is the number of batches that may wait for the Log at a time; when it
+// is reached, readers wait.
+const recordsInFlight = 1024
+
+// recorded lets go what has waited for r. After a failed append nothing is acknowledged any
+// more: all connections are closed.
+func (b *Broker) recorded(r *recording, err error) {
+	if r.gated {
+		<-b.recordGate
+	}
+	if err != nil {
+		b.logFailed(err)
+		return
+	}
+	batch := b.takeBatch()
+	defer batch.giveBack()
+	batch.now = time.Now()
+	r.done.Store(true)
+	for len(r.owing) > 0 || len(r.holding) > 0 {
+		var s *liveSession
+		if len(r.owing) > 0 {
+			s = r.owing[0].session
+		} else {
+			s, r.holding = r.holding[0], r.holding[1:]
+		}
+		s.mu.Lock()
+		for len(r.owing) > 0 && r.owing[0].session == s {
+			if s.log != nil {
+				s.state.Recorded(s.log.recorded.finish(r.owing[0].number))
+			}
+			r.owing = r.owing[1:]
+		}
+		batch.release(s)
+		batch.other.Reset()
+		s.pump(batch, &batch.other)
+		s.mu.Unlock()
+	}
+	if r.corked != nil {
+		r.corked.out.cork(false)
+		r.corked.flush(batch.writer)
+	}
+	batch.recordAndReply()
+}
+
+// logFailed closes all connections and takes no more, once: what clients are told must be
+// true, and the Log does not keep what they would be told.
+func (b *Broker) logFailed(err error) {
+	if b.failed.Swap(true) {
+		return
+	}
+	b.logger.Error("the log cannot be written any more; no client is served until the broker is started again", "error", err)
+	go func() {
+		why := &colibri.Error{Op: "record", Code: colibri.UnspecifiedError, Err: fmt.Errorf("the log cannot be written: %w", err)}
+		for _, c := range b.conns.which(func(*conn) bool { return true }) {
+			c.out.cork(false)
+			c.stop(why)
+		}
+		if b.logFailure != nil {
+			b.logFailure(err)
+		}
+	}()
 }

@@ -28,19 +28,19 @@ type liveSession struct {
 	conn     atomic.Pointer[conn] // nil while the client is not connected
 	alarm    int                  // place in the alarm's heap + 1, 0 without one; guarded by the alarm's lock
 
-	unrecorded atomic.Int32            // deliveries whose entries wait for the Log
-	dropped    atomic.Pointer[ledger]  // nil until something is dropped
-	listed     atomic.Bool             // in the dropList
-	sharing    atomic.Pointer[sharing] // nil without a Shared Subscription until now
+	dropped atomic.Pointer[ledger]  // nil until something is dropped
+	listed  atomic.Bool             // in the dropList
+	sharing atomic.Pointer[sharing] // nil without a Shared Subscription until now
 
-	mu         sync.Mutex // guards what follows, and changes of conn
-	state      session.Session
-	ended      bool             // replaced or expired: nothing is delivered to it any more
-	forgotten  bool             // ended, and no longer counted
-	deliveries uint64           // recorded
-	due        time.Time        // the end of the Session; zero while connected and when it never ends
-	will       *colibri.Message // delayed, published at willDue
-	willDue    time.Time
+	mu        sync.Mutex // guards what follows, and changes of conn
+	state     session.Session
+	ended     bool             // replaced or expired: nothing is delivered to it any more
+	forgotten bool             // ended, and no longer counted
+	log       *logged          // nil when the Log does not know it
+	held      *heldReplies     // nil without any
+	due       time.Time        // the end of the Session; zero while connected and when it never ends
+	will      *colibri.Message // delayed, published at willDue
+	willDue   time.Time
 }
 
 // online reports whether the client is connected.
@@ -70,7 +70,7 @@ func (s *liveSession) pumpOwn(b *batch, out *session.Output) {
 			return
 		}
 		more := s.state.Pump(b.now, 1, out)
-		b.broker.dropOutput(s, out)
+		b.settle(s, out)
 		if discarded := b.reply(c, out); !discarded && !more {
 			return
 		}
@@ -125,6 +125,7 @@ func (b *Broker) join(c *conn, clientID string, cleanStart bool, o session.Optio
 		}
 		if s.ended {
 			ended = s
+			batch.recordSessionEnded(s)
 		}
 		s.mu.Unlock()
 	}
@@ -138,7 +139,10 @@ func (b *Broker) join(c *conn, clientID string, cleanStart bool, o session.Optio
 	c.client.ClientID = s.clientID
 	s.due = time.Time{}
 	s.state.Open(o)
-	batch.recordOpened(s, o.Version)
+	if batch.recordOpened(s, o); len(batch.entries) > 0 {
+		c.out.cork(true) // until the Log has what the CONNACK promises
+		batch.begun().corked = c
+	}
 	c.out.add(func(buf []byte) []byte { return append(buf, connack(present)...) }) // [MQTT-3.2.0-1]
 	b.conns.add(c)
 	s.conn.Store(c)
@@ -174,7 +178,10 @@ func (b *Broker) join(c *conn, clientID string, cleanStart bool, o session.Optio
 // leave ends c's part in its Session, unless another connection has taken it.
 func (b *Broker) leave(c *conn) {
 	s := c.session
+	batch := b.takeBatch()
+	defer batch.giveBack()
 	now := time.Now()
+	batch.now = now
 	s.mu.Lock()
 	if s.conn.Load() != c {
 		s.mu.Unlock()
@@ -202,16 +209,18 @@ func (b *Broker) leave(c *conn) {
 	ended := s.ended
 	var unsent []given
 	if !ended {
-		unsent = b.giveUp(s)
+		batch.recordClosed(s, s.will != nil)
+		unsent = batch.giveUp(s)
 	}
 	s.mu.Unlock()
 
-	b.give(unsent)
+	batch.give(unsent)
+	batch.recordAndReply()
 	if ended {
 		b.discard(s)
 	}
 	if will != nil && !b.closing.Load() {
-		b.publishLate(will)
+		b.publishLate(s, will)
 	}
 }
 
@@ -235,15 +244,20 @@ func (b *Broker) forget(s *liveSession) {
 	for i := range subscriptions {
 		b.router.Unsubscribe(s, subscriptions[i].Filter)
 	}
-	b.forgetGroups(s)
+	batch := b.takeBatch()
+	defer batch.giveBack()
+	batch.now = time.Now()
+	batch.forgetGroups(s)
 	undelivered := 0
 	s.mu.Lock()
+	batch.recordSessionEnded(s)
 	if !s.forgotten {
 		s.forgotten = true
 		undelivered = s.state.Undelivered()
 		b.counters.forgotQueue(s.state.Queued(), s.state.QueuedPayload())
 	}
 	s.mu.Unlock()
+	batch.recordAndReply()
 	b.drop(s, DropSessionEnded, undelivered)
 }
 
@@ -279,6 +293,6 @@ func (b *Broker) expire(s *liveSession, now time.Time) {
 		b.discard(s)
 	}
 	if will != nil {
-		b.publishLate(will)
+		b.publishLate(s, will)
 	}
 }

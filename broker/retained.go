@@ -57,12 +57,13 @@ func retainedBytes(m *colibri.Message) int64 {
 
 // put retains m in place of what is retained for its topic; an empty payload removes that
 // [MQTT-3.3.1-5] [MQTT-3.3.1-6] [MQTT-3.3.1-7]. It returns false, and changes nothing, when
-// there would be more than count messages or bytes of them; 0 means no limit.
-func (r *retainedStore) put(m *colibri.Message, count, bytes int) (ok bool) {
+// there would be more than count messages or bytes of them; 0 means no limit. number is
+// that of the change, from numbers: of two changes of a topic the later has the greater.
+func (r *retainedStore) put(m *colibri.Message, count, bytes int, numbers *atomic.Uint64) (number uint64, ok bool) {
 	r.names.Update(m.Topic, func(old *colibri.Message) *colibri.Message {
 		if len(m.Payload) == 0 {
 			r.changed(m.Topic, old, nil)
-			ok = true
+			number, ok = numbers.Add(1), true
 			return nil
 		}
 		more := retainedBytes(m) - retainedBytes(old)
@@ -71,10 +72,10 @@ func (r *retainedStore) put(m *colibri.Message, count, bytes int) (ok bool) {
 			return old
 		}
 		r.changed(m.Topic, old, m)
-		ok = true
+		number, ok = numbers.Add(1), true
 		return m
 	})
-	return ok
+	return number, ok
 }
 
 // remove removes m if it is still what is retained for its topic.
@@ -91,14 +92,17 @@ func (r *retainedStore) remove(m *colibri.Message) {
 // retain replaces, or with an empty payload removes, what is retained for m's topic. m
 // belongs to the store from now on. It returns false when a limit is reached.
 func (b *batch) retain(publisher *liveSession, m *colibri.Message) bool {
-	if b.own { // without limits, and not recorded: nobody wants the numbers of before a restart
-		return b.broker.retained.put(m, 0, 0)
+	store, numbers, limits := &b.broker.retained, &b.broker.numbers.retained, &b.broker.limits
+	if b.own { // without limits, and not recorded: nobody wants the values of before a restart
+		_, ok := store.put(m, 0, 0, numbers)
+		return ok
 	}
-	if !b.broker.retained.put(m, b.broker.limits.Retained, b.broker.limits.RetainedBytes) {
+	number, ok := store.put(m, limits.Retained, limits.RetainedBytes, numbers)
+	if !ok {
 		b.broker.drop(publisher, DropRetained, 1)
 		return false
 	}
-	b.recordRetained(m)
+	b.recordRetained(m, number)
 	return true
 }
 

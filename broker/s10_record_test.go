@@ -25,6 +25,9 @@ type heldLog struct {
 }
 
 func (l *heldLog) Append(_ int, _ []byte, done func(broker.Pos, error)) {
+	if done == nil {
+		return // nobody waits
+	}
 	l.mu.Lock()
 	if l.open {
 		l.mu.Unlock()
@@ -102,13 +105,55 @@ func TestRecord(t *testing.T) {
 		watcher.Expect()
 		log.release(nil)
 		p.Expect(pubrec(1, 0))
-		watcher.Expect(qos2(0, "a", "x"))
+		watcher.Expect() // its identifier is not recorded yet
+		log.release(nil)
+		watcher.Expect(qos2(1, "a", "x"))
+		watcher.Send(pubrec(1, 0))
+		watcher.Expect() // nor that the client has it
+		log.release(nil)
+		watcher.Expect(pubrel(1, 0))
+		watcher.Send(pubcomp(1, 0))
 	})
-	run("QoS 2 of a Session that lasts: PUBREC waits, whoever subscribes", func(scene *mqtest.Scene, log *heldLog, watcher, _, _ *mqtest.Peer) {
+	run("QoS 2 of a Session that lasts: PUBREC and PUBCOMP wait, whoever subscribes", func(scene *mqtest.Scene, log *heldLog, watcher, _, _ *mqtest.Peer) {
 		watcher.Send(qos2(7, "nobody", "x"))
 		watcher.ExpectNothing(time.Second)
 		log.release(nil)
 		watcher.Expect(pubrec(7, in(scene.Version, colibri.NoMatchingSubscribers)))
+		watcher.Send(pubrel(7, 0))
+		watcher.ExpectNothing(time.Second)
+		log.release(nil)
+		watcher.Expect(pubcomp(7, 0))
+	})
+	run("a window that opens: the next QoS 2 message waits, the next of QoS 1 does not", func(scene *mqtest.Scene, log *heldLog, watcher, p, _ *mqtest.Peer) {
+		for i := range uint16(30) {
+			qos := qos1(i+1, "a", fmt.Sprint(i))
+			if i >= 25 {
+				qos.QoS = colibri.ExactlyOnce
+			}
+			p.Send(qos)
+		}
+		log.release(nil)
+		p.Received()
+		first := watcher.Received()
+		for i := range first {
+			watcher.Send(puback(uint16(i+1), 0))
+		}
+		if got := watcher.Received(); len(first) != 20 || len(got) != 5 {
+			scene.Errorf("got %d messages and then %d, want the window of 20 and then the rest of QoS 1", len(first), len(got))
+		}
+		log.release(nil)
+		if got := watcher.Received(); len(got) != 5 {
+			scene.Errorf("got %d messages of QoS 2, want 5", len(got))
+		}
+	})
+	run("CONNACK waits for what it says of the Session [MQTT-3.2.2-3]", func(scene *mqtest.Scene, log *heldLog, watcher, _, _ *mqtest.Peer) {
+		again := scene.Dial()
+		again.Send(again.NewConnect("watcher")) // Clean Start ends the Session
+		again.ExpectNothing(time.Second)
+		log.release(nil)
+		if got := again.Received(); len(got) != 1 || got[0].Type() != packet.CONNACK {
+			scene.Errorf("got %v, want a CONNACK", got)
+		}
 	})
 	run("SUBACK and UNSUBACK wait", func(scene *mqtest.Scene, log *heldLog, watcher, _, _ *mqtest.Peer) {
 		watcher.Send(subscribe(2, to("b", 1)))
@@ -153,7 +198,7 @@ func TestRecord(t *testing.T) {
 		log.release(nil)
 		log.release(nil)
 		log.release(nil)
-		p.Expect(puback(1, none), puback(2, 0), puback(3, none), puback(4, none), &packet.Pingresp{})
+		p.Expect(puback(1, none), &packet.Pingresp{}, puback(2, 0), puback(3, none), puback(4, none)) // PINGRESP promises nothing
 		watcher.Expect(qos1(0, "a", "x"))
 	})
 	run("messages keep their order, recorded or not [MQTT-4.6.0-5] [MQTT311-4.6.0-6]", func(scene *mqtest.Scene, log *heldLog, watcher, p, plain *mqtest.Peer) {
@@ -166,9 +211,9 @@ func TestRecord(t *testing.T) {
 			log.release(nil)
 		}
 		plain.Expect(qos1(0, "a", "1"), qos0("a", "2"), qos1(0, "a", "3"))
-		watcher.Expect(qos1(0, "a", "1"), qos0("a", "2"), qos1(0, "a", "3"))
+		watcher.Expect(qos0("a", "2"), qos1(0, "a", "1"), qos1(0, "a", "3")) // each QoS in its order
 	})
-	run("a failed append: the connection is closed without an acknowledgement [MQTT311-4.8.0-2]", func(scene *mqtest.Scene, log *heldLog, watcher, p, plain *mqtest.Peer) {
+	run("a failed append: all connections are closed, without an acknowledgement [MQTT311-4.8.0-2]", func(scene *mqtest.Scene, log *heldLog, watcher, p, plain *mqtest.Peer) {
 		p.Send(qos1(1, "a", "x"))
 		log.release(errors.New("disk full"))
 		p.ExpectEnded(colibri.UnspecifiedError)
@@ -177,7 +222,10 @@ func TestRecord(t *testing.T) {
 				scene.Error("a message that was not recorded was delivered")
 			}
 		}
-		plain.Ping() // had nothing to record
+		plain.ExpectEnded(colibri.UnspecifiedError) // what it would be told could not be kept
+		late := scene.Dial()
+		late.Send(late.NewConnect("late"))
+		late.ExpectClosed(&packet.Connack{Code: map[bool]colibri.ReasonCode{true: colibri.ServerUnavailable, false: 3}[scene.Version == v5]})
 	})
 }
 
@@ -270,7 +318,11 @@ func newLateLog() *lateLog {
 	return l
 }
 
-func (l *lateLog) Append(_ int, _ []byte, done func(broker.Pos, error)) { l.appends <- done }
+func (l *lateLog) Append(_ int, _ []byte, done func(broker.Pos, error)) {
+	if done != nil {
+		l.appends <- done
+	}
+}
 
 func (l *lateLog) Close() error {
 	close(l.appends)

@@ -13,15 +13,18 @@ import (
 // waiting message go.
 
 func (s *Session) receivePuback(p *packet.Puback, out *Output) error {
-	_, err := s.sending.Puback(p.PacketID) // [MQTT-4.3.2-3], [MQTT-4.4.0-2]: also with an error code
-	if err == nil && p.Code.Failed() {
-		out.Refused++
+	d, err := s.sending.Puback(p.PacketID) // [MQTT-4.3.2-3], [MQTT-4.4.0-2]: also with an error code
+	if err == nil {
+		out.over(d.Number)
+		if p.Code.Failed() {
+			out.Refused++
+		}
 	}
 	return s.acknowledged("PUBACK", err)
 }
 
 func (s *Session) receivePubrec(p *packet.Pubrec, out *Output) error {
-	_, release, err := s.sending.Pubrec(p.PacketID, p.Code.Failed())
+	d, release, err := s.sending.Pubrec(p.PacketID, p.Code.Failed())
 	switch {
 	case errors.Is(err, colibri.PacketIdentifierNotFound):
 		out.acknowledge(packet.PUBREL, p.PacketID, colibri.Success) // lets the client finish its half
@@ -32,17 +35,22 @@ func (s *Session) receivePubrec(p *packet.Pubrec, out *Output) error {
 		return nil
 	case err == nil && p.Code.Failed():
 		out.Refused++
+		out.over(d.Number)
 	case release:
 		if d := s.sending.Value(p.PacketID); d != nil {
 			d.Message = nil // the client has it
 		}
 		out.acknowledge(packet.PUBREL, p.PacketID, colibri.Success) // [MQTT-4.3.3-4]
+		out.Replies[len(out.Replies)-1].Number = d.Number
 	}
 	return s.acknowledged("PUBREC", err)
 }
 
 func (s *Session) receivePubcomp(p *packet.Pubcomp, out *Output) error {
-	_, err := s.sending.Pubcomp(p.PacketID) // [MQTT-4.3.3-5]
+	d, err := s.sending.Pubcomp(p.PacketID) // [MQTT-4.3.3-5]
+	if err == nil {
+		out.over(d.Number)
+	}
 	return s.acknowledged("PUBCOMP", err)
 }
 

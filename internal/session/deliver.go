@@ -24,7 +24,8 @@ const (
 // read buffer and must not change.
 //
 // room says that the Network Connection takes more output now; without it a QoS 1 or 2
-// delivery waits in the queue as it does when the window is full.
+// delivery waits in the queue as it does when the window is full. One with a Number waits
+// until Recorded allows it.
 func (s *Session) Deliver(now time.Time, d colibri.Delivery, room bool, out *Output) Verdict {
 	if d.QoS == colibri.AtMostOnce {
 		if !s.connected {
@@ -35,7 +36,7 @@ func (s *Session) Deliver(now time.Time, d colibri.Delivery, room bool, out *Out
 		return Sent
 	}
 	// The window is used in order: nothing overtakes what waits [MQTT-4.6.0-5].
-	if s.connected && room && s.queue.length() == 0 && s.send(d, out) {
+	if s.connected && room && s.queue.length() == 0 && d.Number <= s.recorded && s.send(d, out) {
 		return Sent
 	}
 	return s.enqueue(now, d, out)
@@ -46,11 +47,11 @@ func (s *Session) Deliver(now time.Time, d colibri.Delivery, room bool, out *Out
 func (s *Session) enqueue(now time.Time, d colibri.Delivery, out *Output) Verdict {
 	size := deliveryBytes(&d)
 	if s.full(size) {
-		out.Expired += s.queue.expire(now)
+		s.queue.expire(now, out)
 	}
 	fits := s.limits.QueueBytes == 0 || size <= s.limits.QueueBytes
 	for s.limits.DropOldest && fits && s.full(size) && s.queue.length() > 0 {
-		s.queue.pop()
+		out.over(s.queue.pop())
 		out.Replaced++
 	}
 	if s.full(size) {
@@ -59,6 +60,9 @@ func (s *Session) enqueue(now time.Time, d colibri.Delivery, out *Output) Verdic
 	s.queue.push(d, size)
 	return Queued
 }
+
+// Recorded says that all Deliveries up to this Number are recorded: Pump may send them.
+func (s *Session) Recorded(upTo uint64) { s.recorded = upTo }
 
 // full reports whether the queue has no place for a message of size bytes.
 func (s *Session) full(size int) bool {
@@ -103,8 +107,10 @@ func (s *Session) Pump(now time.Time, limit int, out *Output) (more bool) {
 				return false
 			}
 		case d.Message.Expired(now):
-			s.queue.pop()
+			out.over(s.queue.pop())
 			out.Expired++
+		case d.Number > s.recorded:
+			return false
 		case !s.send(*d, out):
 			return false
 		default:
@@ -122,7 +128,11 @@ func (s *Session) Waiting() bool {
 
 // Discard ends the handshake of a message that was not put on the wire after all,
 // because it is larger than the client's Maximum Packet Size [MQTT-3.1.2-25].
-func (s *Session) Discard(id uint16) { s.sending.Remove(id) }
+// It returns the Number of the Delivery, 0 when it is not recorded.
+func (s *Session) Discard(id uint16) (number uint64) {
+	d, _ := s.sending.Remove(id)
+	return d.Number
+}
 
 // Resume queues in out what has to be sent again after a reconnection, in the order in
 // which it was first sent, with the same Packet Identifiers [MQTT-4.4.0-1]

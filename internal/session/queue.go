@@ -41,18 +41,19 @@ func (q *queue) expiring(d *colibri.Delivery) {
 // expires reports whether something may have expired at now.
 func (q *queue) expires(now time.Time) bool { return q.first != 0 && now.UnixNano() >= q.first }
 
-// expire removes what has expired at now and returns how many that were. It looks at the
-// items only when something may have expired.
-func (q *queue) expire(now time.Time) (expired int) {
+// expire removes what has expired at now. It looks at the items only when something may
+// have expired.
+func (q *queue) expire(now time.Time, out *Output) {
 	if !q.expires(now) {
-		return 0
+		return
 	}
 	kept := q.items[:q.head]
 	q.bytes, q.payload, q.first = 0, 0, 0
 	for i := q.head; i < len(q.items); i++ {
 		d := q.items[i]
 		if d.Message.Expired(now) {
-			expired++
+			out.Expired++
+			out.over(d.Number)
 			continue
 		}
 		kept = append(kept, d)
@@ -65,7 +66,6 @@ func (q *queue) expire(now time.Time) (expired int) {
 	if q.length() == 0 {
 		*q = queue{items: reuse(q.items)}
 	}
-	return expired
 }
 
 func (q *queue) front() (*colibri.Delivery, bool) {
@@ -75,7 +75,9 @@ func (q *queue) front() (*colibri.Delivery, bool) {
 	return &q.items[q.head], true
 }
 
-func (q *queue) pop() {
+// pop removes the first and returns its Number.
+func (q *queue) pop() (number uint64) {
+	number = q.items[q.head].Number
 	q.bytes -= deliveryBytes(&q.items[q.head])
 	q.payload -= len(q.items[q.head].Message.Payload)
 	q.items[q.head] = colibri.Delivery{}
@@ -83,6 +85,7 @@ func (q *queue) pop() {
 	if q.head == len(q.items) {
 		*q = queue{items: reuse(q.items)}
 	}
+	return number
 }
 
 // takeOut removes the deliveries that taken says and appends them to out, oldest first.

@@ -60,6 +60,7 @@ type Session struct {
 	sending        flow.Sender[colibri.Delivery]
 	receiving      flow.Receiver
 	queue          queue
+	recorded       uint64 // Deliveries with a greater Number wait
 	retained       retainedBacklog
 }
 
@@ -95,6 +96,7 @@ type Reply struct {
 	Type     packet.Type
 	PacketID uint16
 	Code     colibri.ReasonCode
+	Number   uint64            // PUBREL: of the Delivery whose PUBREC has come; 0 when it is not recorded
 	Reason   string            // for a 5.0 client that takes it, in plain words; empty without one
 	Dup      bool              // PUBLISH
 	Delivery *colibri.Delivery // PUBLISH; belongs to the Session, valid until the next call
@@ -111,12 +113,22 @@ type Output struct {
 	Expired  int // their Message Expiry Interval has passed [MQTT-3.3.2-5]
 	Replaced int // gave way to newer ones in a full queue: Limits.DropOldest
 	Refused  int // the client has answered with a code of 0x80 or more [MQTT-4.4.0-2]
+
+	// Ended are the Numbers of recorded Deliveries that are over, for whatever reason.
+	Ended []uint64
 }
 
 // Reset empties o.
 func (o *Output) Reset() {
 	clear(o.Replies)
-	*o = Output{Replies: o.Replies[:0]}
+	*o = Output{Replies: o.Replies[:0], Ended: o.Ended[:0]}
+}
+
+// over tells that a recorded Delivery has ended; number is 0 when it is not recorded.
+func (o *Output) over(number uint64) {
+	if number != 0 {
+		o.Ended = append(o.Ended, number)
+	}
 }
 
 func (o *Output) acknowledge(t packet.Type, id uint16, code colibri.ReasonCode) {

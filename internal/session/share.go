@@ -17,9 +17,10 @@ func (s *Session) Subscription(filter string) (sub colibri.Subscription, ok bool
 }
 
 // Ready reports whether a QoS 1 or 2 delivery would be sent now: the client is connected,
-// its window has room, and nothing queued comes first.
+// its window has room, and nothing queued comes first but what waits to be recorded.
 func (s *Session) Ready() bool {
-	return s.connected && s.queue.length() == 0 && s.sending.Free() > 0
+	d, waits := s.queue.front()
+	return s.connected && (!waits || d.Number > s.recorded) && s.sending.Free() > s.queue.length()
 }
 
 // Shares returns the Topic Filters of the Shared Subscriptions that GiveBack has something
