@@ -72,5 +72,5 @@ type Delivery struct {
 	// Stored that of its Message there; 0 when they are not recorded.
 	Number, Stored uint64
 
-	Share       string   // the Topic Filter of the Shared Subscription that it came through; empty otherwise
+	Share string // the Topic Filter of the Shared Subscription that it came through; empty otherwise
 }
