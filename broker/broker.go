@@ -115,6 +115,9 @@ func New(config Config) (*Broker, error) {
 	b.router = newRouter(config.SharedStrategy)
 	b.alarm.ring = b.expire
 	b.lifetime, b.end = context.WithCancel(context.Background())
+	if err := b.recover(); err != nil {
+		return nil, err
+	}
 	b.running.Add(1)
 	go b.sweep()
 	if config.SysInterval > 0 {

@@ -81,11 +81,20 @@ type shareGroup struct {
 	owed    atomic.Bool  // members that are not connected may hold what they were sent and have not acknowledged
 
 	mu      sync.Mutex // guards what follows; a leaf
-	queue   []*colibri.Message
+	queue   []waiting
 	bytes   int
 	payload int   // of all that waits
 	expires int64 // no message in the queue expires before, in nanoseconds since 1970; 0 when none does
 	ended   bool  // the last member has gone
+
+	number     uint64 // in the Log, as a Session of its own; 0 without
+	deliveries uint64 // the last number of what has waited
+}
+
+// waiting is a message in the queue of a group.
+type waiting struct {
+	message *colibri.Message
+	number  uint64 // in the Log; 0 without
 }
 
 // queued says what became of messages that were put into a queue.
@@ -93,6 +102,9 @@ type queued struct {
 	wasEmpty                bool
 	expired, replaced, full int // messages that are not in the queue any more, or never were
 	messages, payload       int // by which the queue has grown
+
+	group, first uint64   // numbers of the group and of the first message in the Log; 0 without
+	ended        []uint64 // numbers of what is not in the queue any more
 }
 
 // join returns the group of filter, with one member more.
@@ -113,20 +125,20 @@ func (gs *shareGroups) join(filter string) *shareGroup {
 
 // leave takes one member from g. It returns how many messages are lost with the last, and
 // the bytes of their payloads.
-func (gs *shareGroups) leave(g *shareGroup) (lost, payload int) {
+func (gs *shareGroups) leave(g *shareGroup) (lost, payload int, number uint64) {
 	gs.mu.Lock()
 	if g.members--; g.members > 0 {
 		gs.mu.Unlock()
-		return 0, 0
+		return 0, 0, 0
 	}
 	delete(gs.groups, g.filter)
 	gs.mu.Unlock()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	lost, payload = len(g.queue), g.payload
+	lost, payload, number = len(g.queue), g.payload, g.number
 	g.ended, g.queue, g.bytes, g.payload = true, nil, 0, 0
 	g.waiting.Store(0)
-	return lost, payload
+	return lost, payload, number
 }
 
 // find returns the group of filter and the number of its members; nil without any.
@@ -142,7 +154,8 @@ func (gs *shareGroups) find(filter string) (g *shareGroup, members int) {
 // put queues messages, before those that wait when first says so. As in the queue of a
 // Session what has expired gives way first, and then the newest or the oldest. ok is false
 // when the last member has gone meanwhile.
-func (g *shareGroup) put(now time.Time, messages []*colibri.Message, first bool, limits *session.Limits) (r queued, ok bool) {
+// numbers counts up the groups in the Log; nil without one.
+func (g *shareGroup) put(now time.Time, messages []*colibri.Message, first bool, limits *session.Limits, numbers *atomic.Uint64) (r queued, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.ended {
@@ -150,30 +163,46 @@ func (g *shareGroup) put(now time.Time, messages []*colibri.Message, first bool,
 	}
 	r.wasEmpty = len(g.queue) == 0
 	messagesBefore, payloadBefore := len(g.queue), g.payload
+	added := make([]waiting, len(messages))
+	for i, m := range messages {
+		added[i].message = m
+	}
+	if numbers != nil {
+		if g.number == 0 {
+			g.number = numbers.Add(1)
+		}
+		r.group, r.first = g.number, g.deliveries+1
+		for i := range added {
+			g.deliveries++
+			added[i].number = g.deliveries
+		}
+	}
 	if first {
-		g.queue = append(slices.Clip(messages), g.queue...)
+		g.queue = append(added, g.queue...)
 	} else {
-		g.queue = append(g.queue, messages...)
+		g.queue = append(g.queue, added...)
 	}
 	for _, m := range messages {
 		g.count(m, 1)
 		g.expiring(m)
 	}
 	if g.over(limits, 0, 0) {
-		r.expired = g.expire(now)
+		r.expired, r.ended = g.expire(now)
 	}
 	for len(g.queue) > 0 && g.over(limits, 0, 0) {
 		last := len(g.queue) - 1
-		newest := session.MessageBytes(g.queue[last])
+		newest := session.MessageBytes(g.queue[last].message)
 		if fits := limits.QueueBytes == 0 || newest <= limits.QueueBytes; limits.DropOldest && fits {
-			g.count(g.queue[0], -1)
-			g.queue[0] = nil
+			r.ended = append(r.ended, g.queue[0].number)
+			g.count(g.queue[0].message, -1)
+			g.queue[0] = waiting{}
 			g.queue = g.queue[1:]
 			r.replaced++
 			continue
 		}
-		g.count(g.queue[last], -1)
-		g.queue[last] = nil
+		r.ended = append(r.ended, g.queue[last].number)
+		g.count(g.queue[last].message, -1)
+		g.queue[last] = waiting{}
 		g.queue = g.queue[:last]
 		r.full++
 	}
@@ -189,14 +218,17 @@ func (g *shareGroup) count(m *colibri.Message, by int) {
 }
 
 // take removes the first message that has not expired; nil when there is none. payload is
-// what goes with it and those that have expired.
-func (g *shareGroup) take(now time.Time) (m *colibri.Message, expired, payload int) {
+// what goes with it and those that have expired, ended are their numbers in the Log.
+func (g *shareGroup) take(now time.Time) (m *colibri.Message, expired, payload int, ended []uint64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	payload = g.payload
 	for m == nil && len(g.queue) > 0 {
-		m = g.queue[0]
-		g.queue[0] = nil
+		m = g.queue[0].message
+		if g.queue[0].number != 0 {
+			ended = append(ended, g.queue[0].number)
+		}
+		g.queue[0] = waiting{}
 		g.queue = g.queue[1:]
 		g.count(m, -1)
 		if m.Expired(now) { // [MQTT-3.3.2-5]
@@ -208,28 +240,29 @@ func (g *shareGroup) take(now time.Time) (m *colibri.Message, expired, payload i
 		g.queue, g.expires = nil, 0
 	}
 	g.waiting.Store(int64(len(g.queue)))
-	return m, expired, payload - g.payload
+	return m, expired, payload - g.payload, ended
 }
 
 // expire removes what has expired. The caller holds g.mu.
-func (g *shareGroup) expire(now time.Time) (expired int) {
+func (g *shareGroup) expire(now time.Time) (expired int, ended []uint64) {
 	if g.expires == 0 || now.UnixNano() < g.expires {
-		return 0
+		return 0, nil
 	}
 	g.expires = 0
 	kept := g.queue[:0]
-	for _, m := range g.queue {
-		if m.Expired(now) {
-			g.count(m, -1)
+	for _, w := range g.queue {
+		if w.message.Expired(now) {
+			g.count(w.message, -1)
 			expired++
+			ended = append(ended, w.number)
 			continue
 		}
-		kept = append(kept, m)
-		g.expiring(m)
+		kept = append(kept, w)
+		g.expiring(w.message)
 	}
 	clear(g.queue[len(kept):])
 	g.queue = kept
-	return expired
+	return expired, ended
 }
 
 // expiring notes when m expires. The caller holds g.mu.
@@ -338,12 +371,13 @@ func (b *batch) place(filter string, messages []*colibri.Message, first bool) bo
 	g, _ := b.broker.groups.find(filter)
 	ok := g != nil
 	if ok {
-		r, ok = g.put(b.now, messages, first, &b.broker.sessionLimits)
+		r, ok = g.put(b.now, messages, first, &b.broker.sessionLimits, b.broker.groupNumbers())
 	}
 	if !ok {
 		b.broker.dropShared(filter, DropNoSubscribers, len(messages))
 		return true
 	}
+	b.recordWaiting(filter, messages, first, &r)
 	b.tally.messages += r.messages
 	b.tally.bytes += r.payload
 	b.broker.dropShared(filter, DropExpired, r.expired)
@@ -390,7 +424,8 @@ func (s *liveSession) pumpGroups(b *batch, sh *sharing, out *session.Output) {
 			if !c.out.hasRoom(b.broker.limits.OutboxBytes) || n >= pumpReplies && c.out.hunger() {
 				return
 			}
-			m, expired, payload := g.take(b.now)
+			m, expired, payload, over := g.take(b.now)
+			b.recordTaken(g, over)
 			b.tally.messages -= expired
 			b.tally.bytes -= payload
 			b.broker.dropShared(g.filter, DropExpired, expired)
@@ -535,7 +570,7 @@ func (b *batch) leaveGroup(s *liveSession, filter string) {
 	if len(messages) > 0 {
 		b.place(filter, messages, true)
 	}
-	b.broker.leftGroup(g)
+	b.leftGroup(g)
 }
 
 // forgetGroups ends the part of an ended Session in all groups: the others get what it has
@@ -564,15 +599,16 @@ func (b *batch) forgetGroups(s *liveSession) {
 		b.give(all)
 	}
 	for _, g := range groups {
-		b.broker.leftGroup(g)
+		b.leftGroup(g)
 	}
 }
 
 // leftGroup takes one member from g, whose queue goes with the last.
-func (b *Broker) leftGroup(g *shareGroup) {
-	lost, payload := b.groups.leave(g)
-	b.counters.forgotQueue(lost, payload)
-	b.dropShared(g.filter, DropNoSubscribers, lost)
+func (b *batch) leftGroup(g *shareGroup) {
+	lost, payload, number := b.broker.groups.leave(g)
+	b.recordGroupEnded(number)
+	b.broker.counters.forgotQueue(lost, payload)
+	b.broker.dropShared(g.filter, DropNoSubscribers, lost)
 }
 
 // dropShared counts messages that no member of a Shared Subscription gets.

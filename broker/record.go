@@ -184,12 +184,17 @@ func (b *batch) recordDelivery(s *liveSession, d *colibri.Delivery) {
 	s.log.deliveries = d.Number
 	s.log.recorded.begin(d.Number)
 	b.owing = append(b.owing, owing{s, d.Number})
+	b.recordMessage(d.Message)
+	b.entries = journal.Append(b.entries, journal.DeliveryQueued{Session: s.number, Delivery: d.Number,
+		Message: d.Stored, QoS: d.QoS, Retain: d.Retain, Identifiers: d.Identifiers, Share: d.Share})
+}
+
+// recordMessage records the message at hand, once.
+func (b *batch) recordMessage(m *colibri.Message) {
 	if !b.stored.written {
 		b.stored.written = true
-		b.entries = journal.Append(b.entries, journal.MessageStored{Number: d.Stored, Message: d.Message})
+		b.entries = journal.Append(b.entries, journal.MessageStored{Number: b.stored.number, Message: m})
 	}
-	b.entries = journal.Append(b.entries, journal.DeliveryQueued{Session: s.number, Delivery: d.Number,
-		Message: d.Stored, QoS: d.QoS, Retain: d.Retain, Identifiers: d.Identifiers})
 }
 
 // recordSent records under which identifier a delivery goes out. The caller holds s.mu.

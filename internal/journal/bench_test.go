@@ -13,7 +13,7 @@ var hotEntries = []struct {
 }{
 	{"MessageStored256", func(b []byte, n uint64) []byte { return Append(b, MessageStored{n, benchMessage}) }},
 	{"DeliveryQueued", func(b []byte, n uint64) []byte {
-		return Append(b, DeliveryQueued{n & 0xFFFF, n, n, colibri.AtLeastOnce, false, nil})
+		return Append(b, DeliveryQueued{n & 0xFFFF, n, n, colibri.AtLeastOnce, false, nil, ""})
 	}},
 	{"DeliverySent", func(b []byte, n uint64) []byte { return Append(b, DeliverySent{n & 0xFFFF, n, uint16(n)}) }},
 	{"PubrecReceived", func(b []byte, n uint64) []byte { return Append(b, PubrecReceived{n & 0xFFFF, n, uint16(n)}) }},
@@ -65,7 +65,7 @@ func BenchmarkFold(b *testing.B) {
 	for b.Loop() {
 		n++
 		record = Append(record[:0], MessageStored{n, benchMessage})
-		record = Append(record, DeliveryQueued{1, n, n, colibri.AtLeastOnce, false, nil})
+		record = Append(record, DeliveryQueued{1, n, n, colibri.AtLeastOnce, false, nil, ""})
 		record = Append(record, DeliverySent{1, n, 1})
 		record = Append(record, DeliveryEnded{1, n})
 		if err := s.Fold(record); err != nil {

@@ -18,6 +18,7 @@ type DeliveryQueued struct {
 	QoS         colibri.QoS
 	Retain      bool
 	Identifiers []uint32 // Subscription Identifiers, 1 to 268,435,455
+	Share       string   // Topic Filter of the Shared Subscription that it came through; empty otherwise
 }
 
 // DeliverySent says that PUBLISH is sent with this Packet Identifier.
@@ -59,18 +60,22 @@ func (DeliveriesSettled) entry() {}
 const (
 	deliveryRetain      = 2
 	deliveryIdentifiers = 3 // Subscription Identifiers follow
+	deliveryShare       = 4 // the Topic Filter of a Shared Subscription follows
 )
 
 func (e DeliveryQueued) append(b []byte) []byte {
 	b = binary.AppendUvarint(b, e.Session)
 	b = binary.AppendUvarint(b, e.Delivery)
 	b = binary.AppendUvarint(b, e.Message)
-	b = append(b, byte(e.QoS)|bit(e.Retain, deliveryRetain)|bit(len(e.Identifiers) > 0, deliveryIdentifiers))
+	b = append(b, byte(e.QoS)|bit(e.Retain, deliveryRetain)|bit(len(e.Identifiers) > 0, deliveryIdentifiers)|bit(e.Share != "", deliveryShare))
 	if len(e.Identifiers) > 0 {
 		b = binary.AppendUvarint(b, uint64(len(e.Identifiers)))
 		for _, id := range e.Identifiers {
 			b = binary.AppendUvarint(b, uint64(id))
 		}
+	}
+	if e.Share != "" {
+		b = appendString(b, e.Share)
 	}
 	return b
 }
@@ -81,7 +86,7 @@ func (r *reader) deliveryQueued() Entry {
 		Delivery: r.number("Delivery"),
 		Message:  r.number("Message"),
 	}
-	flags := r.flags("Delivery flags", 0x0F)
+	flags := r.flags("Delivery flags", 0x1F)
 	e.QoS, e.Retain = r.qos(flags), flags&(1<<deliveryRetain) != 0
 	if flags&(1<<deliveryIdentifiers) != 0 {
 		n := r.count("Subscription Identifiers", 1)
@@ -95,6 +100,11 @@ func (r *reader) deliveryQueued() Entry {
 			if e.Identifiers[i] == 0 {
 				r.fail("Subscription Identifier", "is 0")
 			}
+		}
+	}
+	if flags&(1<<deliveryShare) != 0 {
+		if e.Share = r.string("Shared Subscription"); e.Share == "" {
+			r.fail("Shared Subscription", "is empty")
 		}
 	}
 	return e
@@ -224,7 +234,7 @@ func (s *State) deliveryQueued(e DeliveryQueued) error {
 	}
 	of.references++
 	d.MessageNumber = e.Message
-	d.Delivery = colibri.Delivery{Message: of.message, QoS: e.QoS, Retain: e.Retain, Identifiers: e.Identifiers} // [MQTT-4.5.0-1]
+	d.Delivery = colibri.Delivery{Message: of.message, QoS: e.QoS, Retain: e.Retain, Identifiers: e.Identifiers, Share: e.Share} // [MQTT-4.5.0-1]
 	return nil
 }
 

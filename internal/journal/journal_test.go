@@ -48,8 +48,10 @@ var formatTable = []struct {
 	{"message stored, nothing in it", MessageStored{1, &colibri.Message{}}, "05 40 01 00 00 00"},
 	{"message stored, length of two bytes", MessageStored{1, &colibri.Message{Payload: make([]byte, 123)}},
 		"8001 40 01 00 00 7b" + strings.Repeat("00", 123)},
-	{"delivery queued", DeliveryQueued{1, 2, 3, colibri.AtLeastOnce, false, nil}, "05 50 01 02 03 01"},
-	{"delivery queued, identifiers", DeliveryQueued{1, 2, 3, colibri.ExactlyOnce, true, []uint32{1, 268_435_455}},
+	{"delivery queued", DeliveryQueued{1, 2, 3, colibri.AtLeastOnce, false, nil, ""}, "05 50 01 02 03 01"},
+	{"delivery queued, shared", DeliveryQueued{1, 2, 3, colibri.AtLeastOnce, false, nil, "$share/g/a"},
+		"10 50 01 02 03 11 0A 24 73 68 61 72 65 2F 67 2F 61"},
+	{"delivery queued, identifiers", DeliveryQueued{1, 2, 3, colibri.ExactlyOnce, true, []uint32{1, 268_435_455}, ""},
 		"0b 50 01 02 03 0e 02 01 ffffff7f"},
 	{"delivery sent", DeliverySent{1, 2, 65_535}, "06 51 01 02 ffff03"},
 	{"pubrec received", PubrecReceived{1, 2, 3}, "04 52 01 02 03"},
@@ -162,7 +164,7 @@ func TestMalformed(t *testing.T) {
 
 func TestFoldSaysWhere(t *testing.T) {
 	opened := Append(nil, SessionOpened{1, "a", colibri.V5, 60}) // 7 bytes
-	queued := Append(opened, DeliveryQueued{1, 1, 9, 1, false, nil})
+	queued := Append(opened, DeliveryQueued{1, 1, 9, 1, false, nil, ""})
 	for _, test := range []struct {
 		name string
 		b    []byte

@@ -61,7 +61,7 @@ func (s *Session) entries(yield func(Entry) bool) bool {
 }
 
 func (d *Delivery) entries(session uint64, yield func(Entry) bool) bool {
-	if d.Message != nil && !yield(DeliveryQueued{session, d.Number, d.MessageNumber, d.QoS, d.Retain, d.Identifiers}) {
+	if d.Message != nil && !yield(DeliveryQueued{session, d.Number, d.MessageNumber, d.QoS, d.Retain, d.Identifiers, d.Share}) {
 		return false
 	}
 	switch d.State {

@@ -114,7 +114,7 @@ func randomEntry(random *rand.Rand, s *State) Entry {
 	}
 	if stored := slices.Sorted(maps.Keys(s.messages)); len(stored) > 0 {
 		number := stored[random.IntN(len(stored))]
-		return DeliveryQueued{session, delivery, number, m.QoS, m.Retain, []uint32{uint32(delivery)}}
+		return DeliveryQueued{session, delivery, number, m.QoS, m.Retain, []uint32{uint32(delivery)}, "$share/g/a"}
 	}
 	return MessageStored{1, m}
 }
@@ -166,7 +166,7 @@ func TestOrderOfDeliveries(t *testing.T) {
 			begin = Append(begin, MessageStored{number, &colibri.Message{Topic: "t"}})
 			id := uint16(number)
 			steps := []Entry{
-				DeliveryQueued{1, number, number, colibri.ExactlyOnce, false, nil},
+				DeliveryQueued{1, number, number, colibri.ExactlyOnce, false, nil, ""},
 				DeliverySent{1, number, id}, PubrecReceived{1, number, id}, DeliveryEnded{1, number},
 			}
 			entries = append(entries, steps[:1+random.IntN(4)]...)

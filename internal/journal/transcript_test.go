@@ -103,7 +103,7 @@ func parse(t *testing.T, words []string) Entry {
 	case "MessageStored":
 		return MessageStored{number(1), message(2)}
 	case "DeliveryQueued":
-		return DeliveryQueued{number(1), number(2), number(3), colibri.QoS(number(4)), false, nil}
+		return DeliveryQueued{number(1), number(2), number(3), colibri.QoS(number(4)), false, nil, ""}
 	case "DeliverySent":
 		return DeliverySent{number(1), number(2), packetID(3)}
 	case "PubrecReceived":
@@ -131,7 +131,7 @@ func entryText(e Entry) string {
 	case MessageStored:
 		return fmt.Sprintf("%s %d %s", name, e.Number, messageText(e.Message))
 	}
-	return name + " " + strings.Trim(fmt.Sprint(e), "{}")
+	return strings.TrimSpace(name + " " + strings.Trim(fmt.Sprint(e), "{}"))
 }
 
 func messageText(m *colibri.Message) string {

@@ -1,0 +1,98 @@
+package broker
+
+import (
+	"strings"
+	"sync/atomic"
+
+	"github.com/colibri-mqtt/colibri"
+	"github.com/colibri-mqtt/colibri/internal/journal"
+	"github.com/colibri-mqtt/colibri/internal/session"
+)
+
+// The queue of a Shared Subscription is in the Log as the queue of a Session whose ClientID
+// no client can have: U+0000 and the Topic Filter [MQTT-1.5.4-2].
+const groupPrefix = "\x00"
+
+// groupFilter returns the Topic Filter of a group that is in the Log under this ClientID;
+// ok is false when it is that of a client.
+func groupFilter(clientID string) (filter string, ok bool) {
+	return strings.CutPrefix(clientID, groupPrefix)
+}
+
+// groupNumbers counts up the groups in the Log; nil when nothing is recorded.
+func (b *Broker) groupNumbers() *atomic.Uint64 {
+	if !b.durable {
+		return nil
+	}
+	return &b.numbers.session
+}
+
+// recordWaiting records what was put into the queue of the group of filter, and what had to
+// give way. published says that it is the one message that is being published. The group
+// is opened each time: another batch that does so may reach the Log later.
+func (b *batch) recordWaiting(filter string, messages []*colibri.Message, givenBack bool, r *queued) {
+	if r.group == 0 {
+		return
+	}
+	b.entries = journal.Append(b.entries, journal.SessionOpened{Session: r.group, ClientID: groupPrefix + filter,
+		Version: colibri.V5, ExpiryInterval: session.NeverExpires})
+	current := b.stored
+	for i, m := range messages {
+		if givenBack {
+			b.stored = stored{}
+		}
+		if b.stored.number == 0 {
+			b.stored.number = b.broker.numbers.message.Add(1)
+		}
+		b.recordMessage(m)
+		b.entries = journal.Append(b.entries, journal.DeliveryQueued{Session: r.group, Delivery: r.first + uint64(i),
+			Message: b.stored.number, QoS: m.QoS, Retain: m.Retain})
+	}
+	if givenBack {
+		b.stored = current
+	}
+	b.recordOver(r.group, r.ended)
+}
+
+// recordTaken records that messages have left the queue of g.
+func (b *batch) recordTaken(g *shareGroup, over []uint64) {
+	if len(over) > 0 {
+		b.recordOver(g.number, over)
+	}
+}
+
+func (b *batch) recordOver(group uint64, over []uint64) {
+	for _, number := range over {
+		b.soon = journal.Append(b.soon, journal.DeliveryEnded{Session: group, Delivery: number})
+	}
+}
+
+// recordGroupEnded records that the last member has gone; number is 0 when the Log does not
+// know the group.
+func (b *batch) recordGroupEnded(number uint64) {
+	if number != 0 {
+		b.soon = journal.Append(b.soon, journal.SessionEnded{Session: number})
+	}
+}
+
+// recoverGroup gives a group, whose members are there again, what has waited for it.
+func (b *Broker) recoverGroup(from *journal.Session) {
+	filter, _ := groupFilter(from.ClientID)
+	g, _ := b.groups.find(filter)
+	if g == nil {
+		return
+	}
+	g.number, g.deliveries = from.Number, from.LastDelivery
+	for _, d := range from.Deliveries() {
+		if d.Message == nil {
+			continue
+		}
+		g.queue = append(g.queue, waiting{d.Message, d.Number})
+		g.count(d.Message, 1)
+		g.expiring(d.Message)
+	}
+	g.waiting.Store(int64(len(g.queue)))
+	shard := &b.counters.road[0]
+	shard.queued.Add(int64(len(g.queue)))
+	shard.queuedBytes.Add(int64(g.payload))
+}

@@ -1,0 +1,109 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/colibri-mqtt/colibri"
+	"github.com/colibri-mqtt/colibri/internal/journal"
+	"github.com/colibri-mqtt/colibri/internal/session"
+	"github.com/colibri-mqtt/colibri/topic"
+)
+
+// recover rebuilds the broker's state from its Log. Nobody is served yet.
+func (b *Broker) recover() error {
+	if !b.durable {
+		return nil
+	}
+	state := journal.NewState()
+	frames := 0
+	err := b.log.Read(context.Background(), b.peers.Self(), 0, math.MaxUint64, func(at Pos, frame []byte) error {
+		frames++
+		if err := state.Fold(frame); err != nil {
+			return fmt.Errorf("at position %d: %w", at, err)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("broker: the log cannot be read: %w", err)
+	}
+	now := time.Now()
+	var entries []byte
+	if frames == 0 {
+		entries = journal.Append(entries, journal.Format{Version: journal.FormatVersion})
+	}
+	recovered := journal.Recovered{At: now.UnixNano()}
+	if err := state.Apply(recovered); err != nil {
+		return err
+	}
+	b.log.Append(0, journal.Append(entries, recovered), nil)
+	b.numbers.session.Store(state.LastSession)
+	b.numbers.message.Store(state.LastMessage)
+	b.numbers.retained.Store(state.LastRetained)
+	for _, retained := range state.Retained {
+		b.retained.restore(retained.Message, retained.Number)
+	}
+	var groups []*journal.Session
+	b.registry.mu.Lock()
+	defer b.registry.mu.Unlock()
+	for _, from := range state.Sessions {
+		if _, ok := groupFilter(from.ClientID); ok {
+			groups = append(groups, from)
+			continue
+		}
+		b.recoverSession(from, now)
+	}
+	for _, from := range groups { // their members are there now
+		b.recoverGroup(from)
+	}
+	for _, s := range b.registry.sessions { // only now: the alarm ends Sessions
+		if s.will != nil {
+			b.alarm.set(s.willDue, s)
+		}
+		if !s.due.IsZero() {
+			b.alarm.set(s.due, s)
+		}
+	}
+	return nil
+}
+
+// recoverSession makes a Session of what the Log says of it.
+func (b *Broker) recoverSession(from *journal.Session, now time.Time) {
+	s := &liveSession{clientID: from.ClientID, number: from.Number, state: session.New(&b.sessionLimits),
+		log: &logged{deliveries: from.LastDelivery}}
+	s.state.Restore(from)
+	b.registry.sessions[s.clientID] = s
+	for _, sub := range s.state.Subscriptions() {
+		if _, _, shared := topic.SplitShared(sub.Filter); shared {
+			b.joinGroup(s, sub.Filter)
+		}
+		b.router.Subscribe(s, sub)
+	}
+	for _, filter := range s.state.Shares() {
+		if g, _ := b.groups.find(filter); g != nil {
+			g.owed.Store(true)
+		}
+	}
+	shard := &b.counters.road[0]
+	shard.queued.Add(int64(s.state.Queued()))
+	shard.queuedBytes.Add(int64(s.state.QueuedPayload()))
+
+	closed := time.Unix(0, from.Closed)
+	if from.Will != nil {
+		delay := min(from.WillDelay, from.ExpiryInterval)
+		s.will, s.willDue = from.Will, closed.Add(time.Duration(delay)*time.Second)
+	}
+	if from.ExpiryInterval != session.NeverExpires {
+		s.due = closed.Add(time.Duration(from.ExpiryInterval) * time.Second)
+	}
+}
+
+// restore retains m, which the Log says to be retained, under the number of its change.
+func (r *retainedStore) restore(m *colibri.Message, number uint64) {
+	r.names.Update(m.Topic, func(old *colibri.Message) *colibri.Message {
+		r.changed(m.Topic, old, m)
+		return m
+	})
+}
