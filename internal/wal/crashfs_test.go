@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"io/fs"
@@ -94,7 +95,10 @@ func (d *crashFS) apply(c change) {
 		f.since = append(f.since, c)
 	case "sync":
 		f := d.files[c.file]
-		f.synced, f.since = slices.Clone(f.now), nil
+		for _, c := range f.since {
+			f.synced = c.on(f.synced)
+		}
+		f.since = nil
 	}
 }
 
@@ -198,6 +202,26 @@ var cuts = []struct {
 		random := rand.New(rand.NewPCG(seed, 2))
 		return d.powerCut(func() bool { return random.IntN(8) != 0 })
 	}},
+	{"power cut, the sectors being written are ruined", func(d *crashFS, _ uint64) *crashFS { return d.ruined() }},
+}
+
+// ruined returns what is there after a power cut on a disk that spoils the sectors which
+// it was about to write.
+func (d *crashFS) ruined() *crashFS {
+	after := d.powerCut(func() bool { return false })
+	for name, id := range after.names {
+		f := after.files[id]
+		for _, c := range d.files[id].since {
+			for _, piece := range c.sectors() {
+				piece.at, piece.data = piece.at&^(sectorBytes-1), bytes.Repeat([]byte{0xA5}, sectorBytes)
+				if filepath.Ext(name) == suffix {
+					f.now = piece.on(f.now)
+				}
+			}
+		}
+		f.synced = slices.Clone(f.now)
+	}
+	return after
 }
 
 // put makes a durable file.

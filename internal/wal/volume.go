@@ -179,25 +179,38 @@ func (v *volume) settle() (*Torn, error) {
 	return w.broken, f.Close()
 }
 
-// settleFile cuts a file behind its records and syncs it. What lies behind the last mark
-// may be in the system's memory only, and after a failed sync the system may take it for
-// written: so it is written again first, byte for byte.
+// settleFile cuts a file behind its records and syncs it. A file that ends with its last
+// record was closed well. In any other, what lies behind the last mark may be in the
+// system's memory only, and after a failed sync the system may take it for written: so
+// it is written again first, byte for byte.
 func settleFile(f File, w walked, size int64) error {
-	buffer := make([]byte, min(windowBytes, w.end-w.marked))
-	for at := w.marked; at > 0 && at < w.end; {
-		b := buffer[:min(int64(len(buffer)), w.end-at)]
-		if _, err := f.ReadAt(b, at); err != nil {
-			return err
-		}
-		if _, err := f.WriteAt(b, at); err != nil {
-			return err
-		}
-		at += int64(len(b))
-	}
 	if size > w.end {
+		if err := rewrite(f, w.marked, w.end); err != nil {
+			return err
+		}
 		if err := f.Truncate(w.end); err != nil {
 			return err
 		}
 	}
 	return f.Sync()
+}
+
+// rewrite writes what a file holds between two offsets once more; it does nothing when
+// from is 0.
+func rewrite(f File, from, to int64) error {
+	if from == 0 {
+		return nil
+	}
+	b := make([]byte, min(windowBytes, to-from))
+	for from < to {
+		b = b[:min(int64(len(b)), to-from)]
+		if _, err := f.ReadAt(b, from); err != nil {
+			return err
+		}
+		if _, err := f.WriteAt(b, from); err != nil {
+			return err
+		}
+		from += int64(len(b))
+	}
+	return nil
 }

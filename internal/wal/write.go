@@ -92,20 +92,17 @@ func (w *writer) put(records []byte, at int64) error {
 	return nil
 }
 
-// zeroAhead makes the file larger when its records have come to the end of it.
+// zeroAhead makes the file larger when its records have come to the end of it. Only
+// Close lets a file end with its last record; settleFile relies on that.
 func (w *writer) zeroAhead() error {
-	if w.end <= w.of.size {
+	if w.end < w.of.size {
 		return nil
 	}
-	w.of.size = w.end
-	ahead := min(nextSector(w.end)+aheadBytes, w.log.options.SegmentBytes) - w.end
-	if ahead <= 0 {
-		return nil
-	}
-	if _, err := w.file.WriteAt(zeroes[:min(ahead, aheadBytes)], w.end); err != nil {
+	ahead := max(min(aheadBytes, w.log.options.SegmentBytes-w.end), sectorBytes)
+	if _, err := w.file.WriteAt(zeroes[:ahead], w.end); err != nil {
 		return err
 	}
-	w.of.size += min(ahead, aheadBytes)
+	w.of.size = w.end + ahead
 	return nil
 }
 
