@@ -356,20 +356,18 @@ func TestFailedSyncLosesWhatItShows(t *testing.T) {
 			d := newCrashFS()
 			l := mustOpen(t, "log", Options{FS: d, SegmentBytes: 4096})
 			mustPut(t, l, []byte("safe"))
-			d.mu.Lock()
-			d.refuse = func(c change) (int, error) {
+			d.refuseWith(func(c change) (int, error) {
 				if c.kind == "sync" && filepath.Ext(c.name) == suffix {
 					d.files[c.file].since = nil
 					return 0, syscall.EIO
 				}
 				return 0, nil
-			}
-			d.mu.Unlock()
+			})
 			if a := put(l, bytes.Repeat([]byte("x"), lost))[0]; a.err == nil {
 				t.Error("got a frame done after a failed sync")
 			}
 			l.Close()
-			d.refuse = nil
+			d.refuseWith(nil)
 			l = mustOpen(t, "log", Options{FS: d})
 			seen := texts(t, l)
 			mustPut(t, l, []byte("goes on"))

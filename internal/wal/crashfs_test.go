@@ -131,12 +131,12 @@ func (c change) on(b []byte) []byte {
 // sectors splits a write where it crosses sectors.
 func (c change) sectors() []change {
 	var all []change
-	for len(c.data) > 0 {
-		n := min(int(nextSector(c.at+1)-c.at), len(c.data))
+	for from := 0; from < len(c.data); {
 		piece := c
-		piece.data = c.data[:n]
+		piece.at += int64(from)
+		piece.data = c.data[from:min(int(nextSector(piece.at+1)-c.at), len(c.data))]
 		all = append(all, piece)
-		c.at, c.data = c.at+int64(n), c.data[n:]
+		from += len(piece.data)
 	}
 	return all
 }
@@ -144,6 +144,8 @@ func (c change) sectors() []change {
 // clone copies the file system as it is, without its history: what a process that starts
 // after kill -9 finds.
 func (d *crashFS) clone() *crashFS {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	after := newCrashFS()
 	for id, f := range d.files {
 		after.files[id] = &content{slices.Clone(f.now), slices.Clone(f.synced), slices.Clone(f.since)}
@@ -155,6 +157,8 @@ func (d *crashFS) clone() *crashFS {
 // powerCut returns what is there after a power cut: keep says of each step that was not
 // synced whether it has reached the disk. Names reach it in order, as in a journal.
 func (d *crashFS) powerCut(keep func() bool) *crashFS {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	after := newCrashFS()
 	after.names = maps.Clone(d.kept)
 	for _, c := range d.since {
@@ -209,6 +213,8 @@ var cuts = []struct {
 // it was about to write.
 func (d *crashFS) ruined() *crashFS {
 	after := d.powerCut(func() bool { return false })
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	for name, id := range after.names {
 		f := after.files[id]
 		for _, c := range d.files[id].since {
@@ -222,6 +228,20 @@ func (d *crashFS) ruined() *crashFS {
 		f.synced = slices.Clone(f.now)
 	}
 	return after
+}
+
+// stepsFrom returns all steps but the first n.
+func (d *crashFS) stepsFrom(n int) []change {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.trace[n:]
+}
+
+// refuseWith sets what refuses steps from now on.
+func (d *crashFS) refuseWith(refuse func(c change) (taken int, err error)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.refuse = refuse
 }
 
 // put makes a durable file.
