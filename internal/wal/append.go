@@ -2,6 +2,7 @@ package wal
 
 import (
 	"encoding/binary"
+	"time"
 )
 
 // batch is what one commit writes.
@@ -57,7 +58,8 @@ func (b *batch) reset() {
 // that what waits stays bounded, and ErrClosed.
 //
 // ErrQuota and ErrTooLarge refuse this frame only: nothing of it is written, and a later
-// one may pass, once Truncate has made room. After a *StoppedError, and with it, nothing is
+// one may pass, once Truncate has made room. A nil done says that nobody waits: the frame is
+// written with the next one that somebody waits for, or within soonTime. After a *StoppedError, and with it, nothing is
 // done successfully any more; whether the frame is in the log shows when it is opened again.
 func (l *Log) Append(frame []byte, done func(Pos, error)) {
 	size := int64(recordBytes) + int64(len(frame))
@@ -84,7 +86,9 @@ func (l *Log) Append(frame []byte, done func(Pos, error)) {
 	}
 	if refused != nil {
 		l.mu.Unlock()
-		done(0, refused)
+		if done != nil {
+			done(0, refused)
+		}
 		return
 	}
 	if e.err == nil {
@@ -92,6 +96,36 @@ func (l *Log) Append(frame []byte, done func(Pos, error)) {
 		l.bytes += size
 	}
 	l.pending.entries = append(l.pending.entries, e)
+	if done == nil && l.pending.cost() < soonBytes {
+		if !l.soon {
+			l.soon = true
+			time.AfterFunc(soonTime, l.hurry)
+		}
+		l.mu.Unlock()
+		return
+	}
+	l.startWork()
+}
+
+const (
+	soonTime  = 100 * time.Millisecond // how long a frame waits that nobody waits for
+	soonBytes = 256 << 10              // and how much of them
+)
+
+// hurry has what waits written.
+func (l *Log) hurry() {
+	l.mu.Lock()
+	l.soon = false
+	if len(l.pending.entries) == 0 {
+		l.mu.Unlock()
+		return
+	}
+	l.startWork()
+}
+
+// startWork lets the committer write what is pending. It needs l.mu and unlocks it.
+func (l *Log) startWork() {
+	l.urgent = true
 	idle := l.idle
 	l.idle = false
 	l.mu.Unlock()

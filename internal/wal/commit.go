@@ -11,17 +11,18 @@ func (l *Log) commit() {
 	var b batch
 	for {
 		l.mu.Lock()
-		if len(l.pending.entries) == 0 {
-			if l.closing {
-				l.mu.Unlock()
-				break
-			}
+		if len(l.pending.entries) == 0 && l.closing {
+			l.mu.Unlock()
+			break
+		}
+		if !l.urgent && !l.closing {
 			l.idle = true
 			l.mu.Unlock()
 			l.rest()
 			continue
 		}
 		b, l.pending = l.pending, b
+		l.urgent = false
 		err := l.err
 		l.mu.Unlock()
 
@@ -69,6 +70,7 @@ func (l *Log) answer(b *batch, err error) {
 	for i := range b.entries {
 		e := &b.entries[i]
 		switch {
+		case e.done == nil:
 		case err != nil:
 			e.done(0, err)
 		case e.err != nil:

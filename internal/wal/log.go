@@ -98,6 +98,8 @@ type Log struct {
 	bytes    int64 // in the segments, and what is on the way there
 	next     Pos   // all frames that are written lie before
 	idle     bool  // the committer sleeps
+	urgent   bool  // somebody waits for what is pending, or it has waited long enough
+	soon     bool  // a timer will make it urgent
 	appended bool  // Append was called
 	closing  bool
 	err      error // *StoppedError after a failure
