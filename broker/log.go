@@ -42,12 +42,14 @@ type Log interface {
 	// Append records entries and calls done, once, when they are durable or cannot
 	// become so; done may run in another goroutine, and before Append returns, and may
 	// itself call Append. Appends to one lane are done in order. The Log copies entries
-	// before Append returns.
+	// before Append returns. A nil done says that nobody waits: they are recorded soon.
 	Append(lane int, entries []byte, done func(Pos, error))
 	// Read yields the frames of owner's Log from one position up to another.
 	Read(ctx context.Context, owner NodeID, from, upTo Pos, fn func(Pos, []byte) error) error
 	// Truncate lets go of a lane's frames before a position.
 	Truncate(lane int, before Pos) error
+	// Bytes returns how much the Log holds.
+	Bytes() int64
 	// Durability says what a done entry survives.
 	Durability() Level
 	Close() error
@@ -84,11 +86,16 @@ type Peers interface {
 // nothing survives. The road does not even write entries for it.
 type memoryLog struct{}
 
-func (memoryLog) Append(_ int, _ []byte, done func(Pos, error)) { done(0, nil) }
+func (memoryLog) Append(_ int, _ []byte, done func(Pos, error)) {
+	if done != nil {
+		done(0, nil)
+	}
+}
 func (memoryLog) Read(context.Context, NodeID, Pos, Pos, func(Pos, []byte) error) error {
 	return nil
 }
 func (memoryLog) Truncate(int, Pos) error { return nil }
+func (memoryLog) Bytes() int64            { return 0 }
 func (memoryLog) Durability() Level       { return InMemory }
 func (memoryLog) Close() error            { return nil }
 

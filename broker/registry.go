@@ -209,7 +209,7 @@ func (b *Broker) leave(c *conn) {
 	ended := s.ended
 	var unsent []given
 	if !ended {
-		batch.recordClosed(s, will != nil || s.will != nil)
+		batch.recordClosed(s, (will != nil || s.will != nil) && !b.closing.Load())
 		unsent = batch.giveUp(s)
 	}
 	s.mu.Unlock()

@@ -62,6 +62,7 @@ func (l *heldLog) Read(context.Context, broker.NodeID, broker.Pos, broker.Pos, f
 	return nil
 }
 func (l *heldLog) Truncate(int, broker.Pos) error { return nil }
+func (l *heldLog) Bytes() int64                   { return 0 }
 func (l *heldLog) Durability() broker.Level       { return broker.OnDisk }
 func (l *heldLog) Close() error                   { return nil }
 

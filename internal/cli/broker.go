@@ -337,6 +337,7 @@ type brokerServer struct {
 
 	log       *brokerLog
 	listeners []*boundListener
+	stateDir  string // empty without one
 }
 
 // serve listens, serves, and shuts down when the program is told to end.
@@ -348,7 +349,23 @@ func (s *brokerServer) serve() (err error) {
 	if err := s.listen(); err != nil {
 		return err
 	}
+	state, dir, err := openState(s.config)
+	if err != nil {
+		s.closeListeners()
+		return err
+	}
+	s.stateDir = dir
+	logFailed := make(chan error, 1)
+	var log broker.Log // nil without a state
+	if state != nil {
+		log = state
+		if torn := state.Torn(); torn != nil {
+			s.log.printf(logWarning, "The state was cut where the last write before a crash had stopped, which nobody was promised: %s.", torn)
+		}
+	}
 	b, err := broker.New(broker.Config{
+		Log:           log,
+		LogFailed:     func(err error) { logFailed <- err },
 		Authenticator: doorkeeper{},
 		Limits:        s.limits,
 		Without:       withoutOf(s.config),
@@ -366,6 +383,9 @@ func (s *brokerServer) serve() (err error) {
 	})
 	if err != nil {
 		s.closeListeners()
+		if state != nil {
+			state.Close()
+		}
 		return err
 	}
 	if s.config.Log.Topic {
@@ -412,6 +432,9 @@ func (s *brokerServer) serve() (err error) {
 		case err := <-broken:
 			s.shutdown(b)
 			return err
+		case err := <-logFailed:
+			s.shutdown(b)
+			return fmt.Errorf("the state in %s cannot be written any more, so nothing can be acknowledged: %w", s.stateDir, err)
 		case <-hangup:
 			s.hangup()
 		case received := <-other:

@@ -22,7 +22,11 @@ func (s *brokerServer) banner() {
 		}
 		fmt.Fprintf(&b, "  listening on  %-*s  open to %s%s\n", widest, shown(l.name), s.whom(l), how)
 	}
-	b.WriteString("  state         in memory only: it is lost when the broker ends\n")
+	if s.stateDir == "" {
+		b.WriteString("  state         in memory only: it is lost when the broker ends\n")
+	} else {
+		fmt.Fprintf(&b, "  state         in %s\n", shown(s.stateDir))
+	}
 	if s.config.LocalOnly() {
 		s.hints(&b)
 	}

@@ -234,11 +234,12 @@ func TestBrokerBanner(t *testing.T) {
 	}
 
 	t.Run("of a configuration", func(t *testing.T) {
-		b := startConfigured(t, "listener 0 127.0.0.1\npersistence true\n", "-p", "1")
+		location := t.TempDir()
+		b := startConfigured(t, "listener 0 127.0.0.1\npersistence true\npersistence_location "+location+"\n", "-p", "1")
 		banner := b.until(`(?s).*nobody can connect.*\n`)[0]
 		for _, want := range []string{
 			"  open to nobody: anonymous clients are denied\n",
-			"my.conf:2: this version keeps its state in memory only",
+			"  state         in " + location + "/colibri\n",
 			"Warning: -p has no effect, because ",
 			"add 'allow_anonymous true'",
 		} {
@@ -284,7 +285,7 @@ func TestBrokerMistakes(t *testing.T) {
 		{"-c /nonexistent.conf", 3, "Error: /nonexistent.conf: cannot be read: no such file or directory.\n"},
 		{conf("\nalow_anonymous true"), 3, "Error: FILE:2: 'alow_anonymous' is not an option; the nearest is 'allow_anonymous'.\n"},
 		{conf("password_file /x") + " --test-config", 3, "Error: FILE:1: 'password_file' cannot be honoured: this version has no users, passwords and access rules yet; take the line out only if you can do without it.\n"},
-		{conf("persistence true") + " --test-config", 0, "Warning: FILE:1: this version keeps its state in memory only: it is lost when the broker ends, in spite of 'persistence true'.\n"},
+		{conf("listener 0 127.0.0.1\npersistence true\npersistence_location /dev/null"), 1, "Error: The state in /dev/null/colibri cannot be opened: open log: stat /dev/null/colibri: not a directory.\n"},
 		{"--test-config", 0, ""},
 		{conf("log_dest file /nonexistent/a.log"), 1, "Error: The log file cannot be opened: open /nonexistent/a.log: no such file or directory.\n"},
 		{conf("listener 0 127.0.0.1\nlog_type error\npid_file /nonexistent/a.pid"), 1, "Error: The pid_file cannot be written: open /nonexistent/a.pid: no such file or directory.\n"},

@@ -48,6 +48,9 @@ type Config struct {
 	// Connection; 0: as long as the client asked for.
 	PersistentClientExpiration time.Duration
 
+	Persistence         Choice // keep the state on disk
+	PersistenceLocation string // directory; empty when no file says it
+
 	SysInterval time.Duration // between two publications of $SYS; 0: none
 
 	PIDFile string // empty for none
@@ -118,7 +121,7 @@ func Default() *Config {
 		MaxTopicAliasBroker: -1,
 		MaxQoS:              -1,
 		RetainAvailable:     true,
-		Own:                 Own{WhenFull: whenFull[0], ShareStrategy: shareStrategies[0], MaxUnauthenticated: 10_000, MaxTopicLevels: 200},
+		Own:                 Own{WhenFull: whenFull[0], ShareStrategy: shareStrategies[0], Sync: syncs[0], MaxUnauthenticated: 10_000, MaxTopicLevels: 200},
 		SysInterval:         10 * time.Second,
 		Log: Log{
 			Stderr: true,

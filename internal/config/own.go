@@ -6,6 +6,8 @@ package config
 type Own struct {
 	WhenFull         string // which message gives way in a full queue: drop-newest, drop-oldest or reject
 	ShareStrategy    string // which member of a Shared Subscription is next: see shareStrategies
+	Sync             string // when the state is synced: always (before each acknowledgement) or interval
+	StateQuota       int    // bytes of the state on disk
 	DisconnectDenied bool   // clients before 5.0 that publish what they may not
 	CheckPayloads    bool   // refuse what is not the UTF-8 that its Payload Format Indicator says
 
@@ -22,6 +24,9 @@ type Own struct {
 
 // whenFull are the values of colibri_when_full.
 var whenFull = words("drop-newest drop-oldest reject")
+
+// syncs are the values of colibri_sync.
+var syncs = words("always interval")
 
 // shareStrategies are the values of colibri_share_strategy.
 var shareStrategies = words("round-robin least-inflight sticky hash-client hash-topic")
@@ -47,6 +52,10 @@ func ownOptions() []option {
 		{names: words("colibri_share_strategy"), standard: shareStrategies[0], set: func(r *reader, v value) error {
 			return r.oneOf(v.text, shareStrategies, &r.config.Own.ShareStrategy)
 		}},
+		{names: words("colibri_sync"), standard: syncs[0], set: func(r *reader, v value) error {
+			return r.oneOf(v.text, syncs, &r.config.Own.Sync)
+		}},
+		count("colibri_state_quota", "0", 0, func(o *Own) *int { return &o.StateQuota }),
 		yes("colibri_disconnect_denied", func(o *Own) *bool { return &o.DisconnectDenied }),
 		yes("colibri_check_payloads", func(o *Own) *bool { return &o.CheckPayloads }),
 		count("colibri_message_rate", "0", 0, func(o *Own) *int { return &o.MessageRate }),

@@ -101,18 +101,18 @@ func TestRead(t *testing.T) {
 		{"pid_file /run/a.pid\nuser mosquitto", func(c *Config) {
 			c.PIDFile, c.User = "/run/a.pid", User{"mosquitto", "a.conf", 2}
 		}},
-		{"persistence false\npersistence_location /var/lib/x/\nautosave_interval 1800\nretry_interval 20\nallow_duplicate_messages false", func(*Config) {}},
-		{"persistence true", func(c *Config) {
-			c.Warnings = []Warning{{"a.conf", 1, "this version keeps its state in memory only: it is lost when the broker ends, in spite of 'persistence true'"}}
+		{"persistence false\npersistence_location /var/lib/x/\nautosave_interval 1800\nretry_interval 20\nallow_duplicate_messages false", func(c *Config) {
+			c.Persistence, c.PersistenceLocation = No, "/var/lib/x/"
 		}},
+		{"persistence true", func(c *Config) { c.Persistence = Yes }},
 		{"sys_interval 0\nset_tcp_nodelay true\nretain_available true\naccept_protocol_versions 3,4,5\nrequire_certificate false", func(c *Config) { c.SysInterval = 0 }},
 		{"max_qos 2\nmax_qos 2\nretain_available false\nmax_topic_alias_broker 0", func(c *Config) {
 			c.MaxQoS, c.RetainAvailable, c.MaxTopicAliasBroker = 2, false, 0
 		}},
-		{"colibri_when_full drop-oldest\ncolibri_share_strategy hash-topic\ncolibri_disconnect_denied true\ncolibri_check_payloads true\ncolibri_message_rate 1\ncolibri_byte_rate 2\n" +
+		{"colibri_when_full drop-oldest\ncolibri_share_strategy hash-topic\ncolibri_sync interval\ncolibri_state_quota 10\ncolibri_disconnect_denied true\ncolibri_check_payloads true\ncolibri_message_rate 1\ncolibri_byte_rate 2\n" +
 			"colibri_connect_rate 3\ncolibri_max_unauthenticated 4\ncolibri_max_subscriptions 5\ncolibri_max_topic_levels 6\n" +
 			"colibri_max_topic_bytes 7\ncolibri_max_retained 8\ncolibri_max_retained_bytes 9", func(c *Config) {
-			c.Own = Own{"drop-oldest", "hash-topic", true, true, 1, 2, 3, 4, 5, 6, 7, 8, 9}
+			c.Own = Own{"drop-oldest", "hash-topic", "interval", 10, true, true, 1, 2, 3, 4, 5, 6, 7, 8, 9}
 		}},
 		{"sys_interval 60", func(c *Config) { c.SysInterval = time.Minute }},
 		{"max_keepalive 60 # one minute", func(c *Config) {

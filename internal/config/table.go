@@ -236,13 +236,15 @@ func init() {
 		}},
 
 		// State.
-		{names: words("persistence"), kind: boolean, standard: "false", set: func(r *reader, v value) error {
-			if v.yes {
-				r.warn("this version keeps its state in memory only: it is lost when the broker ends, in spite of 'persistence true'")
-			}
+		{names: words("persistence"), kind: boolean, set: func(r *reader, v value) error {
+			r.config.Persistence = choice(v.yes)
 			return nil
 		}},
-		{names: words("persistence_location persistence_file"), ignored: true},
+		{names: words("persistence_location"), set: func(r *reader, v value) error {
+			r.config.PersistenceLocation = v.text
+			return nil
+		}},
+		{names: words("persistence_file"), ignored: true},
 		{names: words("autosave_interval"), kind: number, max: most, ignored: true},
 		{names: words("autosave_on_changes"), kind: boolean, ignored: true},
 

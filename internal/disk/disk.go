@@ -1,0 +1,65 @@
+// Package disk keeps what a broker must not lose in a directory: it makes a broker.Log of
+// a write-ahead log.
+package disk
+
+import (
+	"context"
+
+	"github.com/colibri-mqtt/colibri/broker"
+	"github.com/colibri-mqtt/colibri/internal/wal"
+)
+
+// Log is a broker.Log in a directory of this machine. It has one lane. Its methods may be
+// called from any goroutine, Close not from a done function.
+type Log struct {
+	wal      *wal.Log
+	interval bool
+}
+
+// Open opens the log in a directory, which it creates if need be and keeps for itself until
+// Close. Errors as of wal.Open.
+func Open(dir string, o wal.Options) (*Log, error) {
+	l, err := wal.Open(dir, o)
+	if err != nil {
+		return nil, err
+	}
+	return &Log{l, o.SyncInterval > 0}, nil
+}
+
+// Torn returns what a crash has left at the end and was cut; nil for nothing.
+func (l *Log) Torn() *wal.Torn { return l.wal.Torn() }
+
+// Append implements broker.Log.
+func (l *Log) Append(_ int, entries []byte, done func(broker.Pos, error)) {
+	if done == nil {
+		l.wal.Append(entries, nil)
+		return
+	}
+	l.wal.Append(entries, func(at wal.Pos, err error) { done(broker.Pos(at), err) })
+}
+
+// Read implements broker.Log for the frames that the log held when it was opened, before
+// the first Append.
+func (l *Log) Read(ctx context.Context, _ broker.NodeID, from, upTo broker.Pos, fn func(broker.Pos, []byte) error) error {
+	return l.wal.Replay(func(at wal.Pos, frame []byte) error {
+		if at := broker.Pos(at); at < from || at >= upTo {
+			return nil
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		return fn(broker.Pos(at), frame)
+	})
+}
+
+// Truncate implements broker.Log.
+func (l *Log) Truncate(_ int, before broker.Pos) error { return l.wal.Truncate(wal.Pos(before)) }
+
+// Bytes implements broker.Log.
+func (l *Log) Bytes() int64 { return l.wal.Bytes() }
+
+// Durability implements broker.Log.
+func (l *Log) Durability() broker.Level { return broker.OnDisk }
+
+// Close implements broker.Log.
+func (l *Log) Close() error { return l.wal.Close() }
