@@ -4,8 +4,10 @@ GO ?= go
 TOOL = $(GO) tool -modfile=tools/go.mod
 MQLOAD_C ?= ../shared/tools/mqload.c
 FUZZTIME ?= 30s
+SIMTIME ?= 60s
+SEED ?= 0
 
-.PHONY: build run test check unit race interop conformance bench fuzz clean
+.PHONY: build run test check unit race interop conformance bench fuzz sim sim-mutants clean
 
 build: ## bin/colibri, one static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/colibri ./cmd/colibri
@@ -51,6 +53,12 @@ fuzz: ## each fuzz target for FUZZTIME
 			$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) ./$$target || exit 1; \
 		done; \
 	done
+
+sim: ## many clients against a whole broker for SIMTIME; SEED=n runs one seed again and again
+	$(GO) test -count=1 -v -timeout 0 -run '^TestSim$$' ./internal/sim -args -simtime=$(SIMTIME) -simseed=$(SEED)
+
+sim-mutants: ## breaks the broker in one place after the other: the simulation must notice each
+	$(GO) run ./internal/sim/mutants
 
 clean:
 	rm -rf bin build
