@@ -20,6 +20,9 @@ func (w *world) act(c *client) {
 		return
 	}
 	if w.rand.IntN(1000) < w.plan.cuts {
+		for range w.rand.IntN(4) { // the broker may or may not come to these
+			w.publish(c)
+		}
 		w.part(c)
 		return
 	}
@@ -166,6 +169,17 @@ func (w *world) connect(c *client, clean bool) {
 	w.conns = append(w.conns, n)
 	c.conn = n
 	w.send(n, p)
+	for range max(0, w.rand.IntN(6)-3) {
+		w.publishEarly(n)
+	}
+}
+
+// publishEarly sends a message that does not wait for the CONNACK.
+func (w *world) publishEarly(n *conn) {
+	m := w.newMessage(n.client)
+	m.qos = colibri.AtMostOnce
+	w.published(m)
+	w.transmit(n, m, 0, false)
 }
 
 // addWill gives a CONNECT a Will Message.
@@ -232,18 +246,23 @@ func (w *world) publish(c *client) {
 	if open >= min(n.serverMax, 30) {
 		m.qos = colibri.AtMostOnce
 	}
-	w.counts.Publishes++
-	if m.retain {
-		w.counts.Retained++
-		w.retained[m.topic] = append(w.retained[m.topic], m)
-	}
-	w.unsettled = append(w.unsettled, m)
+	w.published(m)
 	var id uint16
 	if m.qos > 0 {
 		id = c.session.newID()
 		c.session.outgoing = append(c.session.outgoing, &outgoing{id: id, message: m})
 	}
 	w.transmit(n, m, id, false)
+}
+
+// published enters a message that a client is about to send.
+func (w *world) published(m *publication) {
+	w.counts.Publishes++
+	if m.retain {
+		w.counts.Retained++
+		w.retained[m.topic] = append(w.retained[m.topic], m)
+	}
+	w.unsettled = append(w.unsettled, m)
 }
 
 // transmit sends the PUBLISH of m.

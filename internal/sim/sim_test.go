@@ -51,7 +51,7 @@ func TestSim(t *testing.T) {
 
 // runWatched runs a seed, and gives up when it hangs.
 func runWatched(t *testing.T, seed uint64) Result {
-	watchdog := time.AfterFunc(time.Minute, func() {
+	watchdog := time.AfterFunc(30*time.Second, func() {
 		panic(fmt.Sprintf("seed %d hangs in step %d", seed, Progress.Load()))
 	})
 	defer watchdog.Stop()
