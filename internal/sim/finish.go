@@ -31,7 +31,7 @@ func (w *world) audit() {
 	for _, p := range packets[2:] {
 		p, ok := p.(*packet.Publish)
 		if !ok || !p.Retain || p.QoS > 0 || len(p.Payload) == 0 {
-			w.violate(c, "MQTT-3.3.1-8", "a new Subscription to %s brings %v", filter, p)
+			w.violate(c, "retained", "a new Subscription to %s brings %v", filter, p)
 		}
 		m := w.identify(p.Topic, p)
 		if m == nil || got[p.Topic] != nil {

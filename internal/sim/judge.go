@@ -71,6 +71,11 @@ func (w *world) ended(n *conn, now time.Time) {
 	w.note(c, "its connection has ended")
 	s := n.session
 	s.lastLost = w.step
+	for _, o := range n.owed { // those of QoS 0 may have been sent on n
+		if min(o.message.qos, o.record.subscription.QoS) > 0 {
+			s.kept = append(s.kept, o)
+		}
+	}
 	current := c.conn == n
 	if current {
 		c.conn = nil
@@ -230,6 +235,9 @@ func (w *world) deliver(d delivery, now time.Time) {
 	if m.fate == void || m.from > w.step {
 		w.violateWith(s.client, m.sender, "MQTT-3.1.2-10", "gets the Will Message %d of %s, which is not due", m.number, m.sender.name)
 	}
+	if m.fate == refused {
+		w.violateWith(s.client, m.sender, "MQTT-4.3.3-9", "gets message %d of %s, which was refused", m.number, m.sender.name)
+	}
 	w.checkContent(d, now)
 	ids := identifiers(p)
 	if len(ids) == 1 && ids[0] >= 1000 || s.client.worker != "" {
@@ -274,7 +282,7 @@ func (w *world) deliverNameless(d delivery) {
 			}
 		}
 	}
-	w.violate(d.session.client, "MQTT-3.3.4-1", "gets a message without a payload to %s, and has no Subscription", d.topic)
+	w.violate(d.session.client, "no Subscription", "gets a message without a payload to %s, and has no Subscription", d.topic)
 }
 
 // checkContent checks what does not depend on the Subscription.
@@ -317,7 +325,7 @@ func (w *world) liveFault(d delivery, ids []uint32) (rule, fault string) {
 	m, p, s := d.message, d.packet, d.session
 	must, may := s.matching(m, false, w.step)
 	if len(may) == 0 {
-		return "MQTT-3.3.4-1", "it has no Subscription that matches"
+		return "no Subscription", "it has no Subscription that matches"
 	}
 	high, allowed := colibri.AtMostOnce, false
 	for _, r := range must {
@@ -393,12 +401,18 @@ func (w *world) countLive(d delivery) {
 	key := orderKey{m.sender, m.topic, m.qos, d.packet.QoS > 0}
 	last := s.order[key]
 	if last != nil && m.first < last.first {
-		if m.transmissions == 1 || m.qos == colibri.ExactlyOnce {
+		if m.transmissions == 1 || m.qos == colibri.ExactlyOnce && !w.mayRefuse() {
 			w.violateWith(s.client, m.sender, "MQTT-4.6.0-5", "message %d of %s to %s comes after message %d, which was published later", m.number, m.sender.name, m.topic, last.number)
 		}
 		return
 	}
 	s.order[key] = m
+}
+
+// mayRefuse reports whether the broker may refuse a message because queues are full, and
+// take it when it is sent again.
+func (w *world) mayRefuse() bool {
+	return w.plan.limits.QueueMessages > 0 || w.plan.limits.QueueBytes > 0
 }
 
 // replayOf returns a Subscription that explains d as a Retained Message for it.
@@ -409,7 +423,7 @@ func (w *world) replayOf(d delivery, ids []uint32) *record {
 	}
 	for _, r := range slices.Backward(s.subscriptions) {
 		identifier := r.subscription.Identifier
-		if r.replays() == no || !r.matches(m) || r.conn != d.conn && !p.Dup || r.replayed[m] > 0 || m.replacedAt < r.addedFrom ||
+		if r.replays() == no || !r.matches(m) || r.conn != d.conn && !d.conn.resumed || r.replayed[m] > 0 || m.replacedAt < r.addedFrom ||
 			p.QoS != min(m.qos, r.subscription.QoS) {
 			continue
 		}
@@ -423,13 +437,12 @@ func (w *world) replayOf(d delivery, ids []uint32) *record {
 // deliverShared judges a message that came because of a Shared Subscription.
 func (w *world) deliverShared(d delivery, ids []uint32) {
 	m, p, s := d.message, d.packet, d.session
-	must, may := s.matching(m, true, w.step)
+	_, may := s.matching(m, true, w.step)
 	if len(ids) == 1 {
-		other := func(r *record) bool { return r.subscription.Identifier != ids[0] }
-		must, may = slices.DeleteFunc(must, other), slices.DeleteFunc(may, other)
+		may = slices.DeleteFunc(may, func(r *record) bool { return r.subscription.Identifier != ids[0] })
 	}
 	if len(may) == 0 {
-		w.violateWith(s.client, m.sender, "MQTT-3.3.4-1", "message %d of %s to %s: it is no member of that Shared Subscription", m.number, m.sender.name, m.topic)
+		w.violateWith(s.client, m.sender, "no Subscription", "message %d of %s to %s: it is no member of that Shared Subscription", m.number, m.sender.name, m.topic)
 	}
 	if !slices.ContainsFunc(may, func(r *record) bool { return p.QoS == min(m.qos, r.subscription.QoS) }) {
 		w.violate(s.client, "MQTT-4.8.2-3", "message %d has %v, which its Shared Subscription does not ask for", m.number, p.QoS)
@@ -479,7 +492,7 @@ func (w *world) promise(m *publication, now time.Time) {
 		}
 	}
 	if m.code == colibri.NoMatchingSubscribers && somebody {
-		w.violate(m.sender, "MQTT-3.4.2-1", "message %d has no matching subscribers, it was told, and there is one", m.number)
+		w.violate(m.sender, "matching subscribers", "message %d has no matching subscribers, it was told, and there is one", m.number)
 	}
 	if m.mayBeExpired(now) || len(m.payload) == 0 {
 		return
@@ -641,17 +654,19 @@ func (w *world) checkResent(s *session, n *conn) {
 
 // checkOwed checks that a client which has acknowledged everything has got everything.
 func (w *world) checkOwed(s *session, n *conn, now time.Time) {
+	n.owed = append(n.owed, s.kept...)
+	s.kept = nil
 	for _, m := range s.owed {
-		if s.live[m] > 0 || s.tooLarge(m) || m.mayBeExpired(now) || w.forgive(s, m, broker.DropQueueFull) {
+		if s.live[m] > 0 || s.tooLarge(m) || m.mayBeExpired(now) || w.forgive(s, m, broker.DropQueueFull) || w.forgive(s, m, broker.DropReplaced) {
 			continue
 		}
-		w.violateWith(s.client, m.sender, "MQTT-4.3.2-4", "message %d of %s to %s, %v, was acknowledged in step %d and never came", m.number, m.sender.name, m.topic, m.qos, m.until)
+		w.violateWith(s.client, m.sender, "at least once", "message %d of %s to %s, %v, was acknowledged in step %d and never came", m.number, m.sender.name, m.topic, m.qos, m.until)
 	}
 	s.owed = s.owed[:0]
 	for _, o := range n.owed {
 		m, r := o.message, o.record
 		if slices.ContainsFunc(s.subscriptions, func(other *record) bool {
-			return other.conn == n && other.replayed[m] > 0 &&
+			return other.replayed[m] > 0 &&
 				(other.removedFrom != never || !slices.Contains(n.owed, replay{other, m}))
 		}) {
 			continue // that may have been the one for r
@@ -689,16 +704,18 @@ func (w *world) checkGroups(now time.Time) {
 			}
 		}
 		for _, s := range g.members {
-			reason := broker.DropSlow
+			reasons := []broker.DropReason{broker.DropSlow}
 			if g.high {
-				reason = broker.DropQueueFull
+				reasons = []broker.DropReason{broker.DropQueueFull, broker.DropReplaced}
 			}
-			if len(g.members) == 1 && w.forgive(s, m, reason) || len(g.members) > 1 && w.drops(s.client, reason) > 0 {
-				return true // with more members nobody knows whose drop it was
+			for _, reason := range reasons {
+				if len(g.members) == 1 && w.forgive(s, m, reason) || len(g.members) > 1 && w.drops(s.client, reason) > 0 {
+					return true // with more members nobody knows whose drop it was
+				}
 			}
 		}
 		c := g.members[0].client
-		w.violateWith(c, m.sender, "MQTT-4.8.2-4", "message %d of %s to %s, %v, has come to no member of the Shared Subscription %q (%d members, it is one)", m.number, m.sender.name, m.topic, m.qos, g.group, len(g.members))
+		w.violateWith(c, m.sender, "some member", "message %d of %s to %s, %v, has come to no member of the Shared Subscription %q (%d members, it is one)", m.number, m.sender.name, m.topic, m.qos, g.group, len(g.members))
 		return true
 	})
 }

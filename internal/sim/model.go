@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/colibri-mqtt/colibri"
+	"github.com/colibri-mqtt/colibri/broker"
 	"github.com/colibri-mqtt/colibri/topic"
 )
 
@@ -20,7 +21,7 @@ type client struct {
 	conn     *conn
 	session  *session // the last one that may still exist
 	events   []string
-	forgiven [8]int // messages missing for which the broker has reported a drop, by reason
+	forgiven [broker.DropReasons]int // messages missing for which the broker has reported a drop, by reason
 
 	lasting    bool // its Session outlives its connections
 	expiry     uint32
@@ -57,6 +58,7 @@ type session struct {
 	ambiguous map[*publication]bool // may be a Retained Message for a new Subscription or a live one
 	order     map[orderKey]*publication
 	owed      []*publication
+	kept      []replay // Retained Messages that the connections before still had to bring
 
 	smallest int // Maximum Packet Size of its clients, 0: no limit
 }
@@ -113,6 +115,7 @@ const (
 	underWay fate = iota
 	taken         // the broker has it
 	unknown       // perhaps
+	refused       // the broker has answered with an error: nobody gets it
 	void          // a Will Message that is not to be published
 )
 
@@ -230,16 +233,6 @@ func (s *session) find(id uint16) *outgoing {
 		}
 	}
 	return nil
-}
-
-// current returns the Subscription that the client believes to have for a Topic Filter.
-func (s *session) current(filter string) (found *record) {
-	for _, r := range s.subscriptions {
-		if r.subscription.Filter == filter && r.removedFrom == never {
-			found = r
-		}
-	}
-	return found
 }
 
 func (r *record) matches(m *publication) bool {

@@ -10,16 +10,17 @@ import (
 
 // plan is what a seed chooses before the first step.
 type plan struct {
-	limits  broker.Limits
-	clients []*client
-	topics  []string
-	filters []string
-	groups  []string // Shared Subscriptions
-	steps   int
-	jumps   int // of 100 steps
-	cuts    int // of 1,000 actions
-	retain  int // of 100 messages
-	expire  int // of 100 messages
+	limits   broker.Limits
+	whenFull broker.WhenFull
+	clients  []*client
+	topics   []string
+	filters  []string
+	groups   []string // Shared Subscriptions
+	steps    int
+	jumps    int // of 100 steps
+	cuts     int // of 1,000 actions
+	retain   int // of 100 messages
+	expire   int // of 100 messages
 }
 
 var (
@@ -44,6 +45,9 @@ func newPlan(r *rand.Rand) plan {
 	}
 	if r.IntN(3) == 0 {
 		p.limits.QueueMessages = 2 + r.IntN(20)
+	}
+	if r.IntN(3) == 0 {
+		p.whenFull = broker.FullDropOldest
 	}
 	if r.IntN(5) == 0 {
 		p.limits.QueueBytes = 200 + r.IntN(3000)

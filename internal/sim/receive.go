@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/colibri-mqtt/colibri"
+	"github.com/colibri-mqtt/colibri/broker"
 	"github.com/colibri-mqtt/colibri/packet"
 )
 
@@ -103,8 +104,10 @@ func (w *world) connack(n *conn, p *packet.Connack) {
 		must = may && old.endFrom == never && (old.dueFrom.IsZero() || time.Now().Before(old.dueFrom))
 	}
 	switch {
+	case p.SessionPresent && n.connect.CleanStart:
+		w.violate(c, "MQTT-3.2.2-2", "Session Present is 1 after Clean Start")
 	case p.SessionPresent && !may:
-		w.violate(c, "MQTT-3.2.2-2", "Session Present is 1, and there can be no Session")
+		w.violate(c, "MQTT-3.2.2-3", "Session Present is 1, and there can be no Session")
 	case !p.SessionPresent && must:
 		w.violate(c, "MQTT-3.2.2-3", "Session Present is 0, and the Session has not ended")
 	}
@@ -177,11 +180,25 @@ func (w *world) takePuback(n *conn, p *packet.Puback) {
 	if o == nil || o.message.qos != colibri.AtLeastOnce {
 		w.violate(n.client, "one answer", "a PUBACK for no message of QoS 1, id %d", p.PacketID)
 	}
-	if p.Code.Failed() {
-		w.violate(n.client, "refused", "message %d was refused: %v", o.message.number, p.Code)
+	if o.message.fate, o.message.code = taken, p.Code; p.Code.Failed() {
+		w.refused(o.message, p.Code)
 	}
-	o.message.fate, o.message.code = taken, p.Code
 	n.session.outgoing = slices.DeleteFunc(n.session.outgoing, func(other *outgoing) bool { return other == o })
+}
+
+// refused books that m was answered with an error, which may only be because every queue
+// was full.
+func (w *world) refused(m *publication, code colibri.ReasonCode) {
+	full := 0
+	for _, c := range w.clients {
+		full += w.drops(c, broker.DropQueueFull)
+	}
+	if code != colibri.QuotaExceeded || m.retain || full == 0 {
+		w.violate(m.sender, "refused", "message %d was refused: %v", m.number, code)
+	}
+	if m.fate = refused; m.transmissions > 1 {
+		m.fate = unknown
+	}
 }
 
 func (w *world) takePubrec(n *conn, p *packet.Pubrec) {
@@ -190,7 +207,11 @@ func (w *world) takePubrec(n *conn, p *packet.Pubrec) {
 		w.violate(n.client, "one answer", "a PUBREC for no message of QoS 2, id %d", p.PacketID)
 	}
 	if p.Code.Failed() {
-		w.violate(n.client, "refused", "message %d was refused: %v", o.message.number, p.Code)
+		if n.expects[answer{packet.PUBREC, p.PacketID}] == 0 { // a repeat of it may still be taken
+			w.refused(o.message, p.Code)
+			n.session.outgoing = slices.DeleteFunc(n.session.outgoing, func(other *outgoing) bool { return other == o })
+		}
+		return
 	}
 	if o.message.fate == underWay {
 		o.message.fate, o.message.code = taken, p.Code
@@ -258,7 +279,7 @@ func (w *world) takeUnsuback(n *conn, p *packet.Unsuback) {
 	}
 	if len(p.Codes) != 1 ||
 		p.Codes[0] == colibri.NoSubscriptionExisted && a.existed == yes || p.Codes[0] == colibri.Success && a.existed == no {
-		w.violate(n.client, "MQTT-3.11.3-1", "UNSUBACK for %s: got %v", a.filter, p.Codes)
+		w.violate(n.client, "UNSUBACK", "UNSUBACK for %s: got %v", a.filter, p.Codes)
 	}
 }
 

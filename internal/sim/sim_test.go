@@ -31,7 +31,7 @@ func TestSim(t *testing.T) {
 		case *simSeed > 0:
 			return seeds < 20
 		}
-		return seeds < 60
+		return seeds < 40
 	}
 	for seed := first; more() && !t.Failed(); seed++ {
 		if *simSeed > 0 {

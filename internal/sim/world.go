@@ -113,7 +113,7 @@ type world struct {
 	racing    bool // time has passed in this step before its actions
 
 	mu      sync.Mutex // of what the broker's events and log write
-	dropped map[string]*[8]int
+	dropped map[string]*[broker.DropReasons]int
 	logged  []string
 }
 
@@ -126,13 +126,13 @@ var Progress atomic.Int64
 func Run(t *testing.T, seed uint64, report func(*Violation)) (result Result) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{seed: seed, rand: rand.New(rand.NewPCG(seed, 0)), retained: map[string][]*publication{},
-			groupGot: map[groupKey][]*session{}, dropped: map[string]*[8]int{}, start: time.Now()}
+			groupGot: map[groupKey][]*session{}, dropped: map[string]*[broker.DropReasons]int{}, start: time.Now()}
 		result.Seed = seed
 		defer func() { result.Steps, result.Counts = w.step, w.counts }()
 		w.plan = newPlan(w.rand)
 		w.clients = w.plan.clients
 		var err error
-		w.broker, err = broker.New(broker.Config{Limits: w.plan.limits, Events: w.event, Logger: slog.New(&watcher{world: w})})
+		w.broker, err = broker.New(broker.Config{Limits: w.plan.limits, WhenFull: w.plan.whenFull, Events: w.event, Logger: slog.New(&watcher{world: w})})
 		if err != nil {
 			t.Fatalf("New: %v", err)
 		}
@@ -205,10 +205,10 @@ func (w *world) event(e broker.Event) {
 	defer w.mu.Unlock()
 	counts := w.dropped[dropped.Client.ClientID]
 	if counts == nil {
-		counts = new([8]int)
+		counts = new([broker.DropReasons]int)
 		w.dropped[dropped.Client.ClientID] = counts
 	}
-	counts[dropped.Reason]++
+	counts[dropped.Reason] += dropped.Messages
 }
 
 // drops returns how many messages for c the broker has dropped for one reason.

@@ -85,14 +85,16 @@ func run(root string, limit time.Duration, only string, out io.Writer) error {
 		return err
 	}
 	sources := make([]string, len(all))
+	var misfits error
 	for i := range all { // all of them before the first, which takes a while
 		source, err := os.ReadFile(filepath.Join(root, all[i].file))
-		if err != nil {
-			return err
+		if err == nil {
+			sources[i], err = all[i].apply(string(source))
 		}
-		if sources[i], err = all[i].apply(string(source)); err != nil {
-			return err
-		}
+		misfits = errors.Join(misfits, err)
+	}
+	if misfits != nil {
+		return misfits
 	}
 	dir, err := os.MkdirTemp("", "mutants")
 	if err != nil {
