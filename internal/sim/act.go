@@ -72,6 +72,9 @@ func (w *world) part(c *client) {
 		n.why = takenOver
 		n.pause(false)
 		c.session.lastLost = w.step
+		for range w.rand.IntN(12) { // they race with those that the new connection brings
+			w.publish(c)
+		}
 		w.connect(c, w.rand.IntN(5) == 0)
 	case r < 90:
 		w.disconnect(c)
@@ -388,6 +391,7 @@ func (w *world) subscribe(c *client) {
 		}
 		asked.added = append(asked.added, r)
 		s.subscriptions = append(s.subscriptions, r)
+		w.join(s, r)
 		w.note(c, "SUBSCRIBE %s, %v, No Local %v, Retain As Published %v, Retain Handling %d, Subscription Identifier %d", sub.Filter,
 			sub.QoS, sub.NoLocal, sub.RetainAsPublished, sub.RetainHandling, sub.Identifier)
 	}

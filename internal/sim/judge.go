@@ -240,7 +240,7 @@ func (w *world) deliver(d delivery, now time.Time) {
 	}
 	w.checkContent(d, now)
 	ids := identifiers(p)
-	if len(ids) == 1 && ids[0] >= 1000 || s.client.worker != "" {
+	if isShared(s.client, ids) {
 		w.deliverShared(d, ids)
 		return
 	}
@@ -276,10 +276,8 @@ func (w *world) deliverNameless(d delivery) {
 		if len(m.payload) > 0 || m.topic != d.topic || m.from > w.step {
 			continue
 		}
-		for _, isShared := range []bool{false, true} {
-			if _, may := d.session.matching(m, isShared, w.step); len(may) > 0 {
-				return
-			}
+		if _, may := d.session.matching(m, false, w.step); len(may) > 0 || len(d.session.memberships(m)) > 0 {
+			return
 		}
 	}
 	w.violate(d.session.client, "no Subscription", "gets a message without a payload to %s, and has no Subscription", d.topic)
@@ -434,41 +432,14 @@ func (w *world) replayOf(d delivery, ids []uint32) *record {
 	return nil
 }
 
-// deliverShared judges a message that came because of a Shared Subscription.
-func (w *world) deliverShared(d delivery, ids []uint32) {
-	m, p, s := d.message, d.packet, d.session
-	_, may := s.matching(m, true, w.step)
-	if len(ids) == 1 {
-		may = slices.DeleteFunc(may, func(r *record) bool { return r.subscription.Identifier != ids[0] })
-	}
-	if len(may) == 0 {
-		w.violateWith(s.client, m.sender, "no Subscription", "message %d of %s to %s: it is no member of that Shared Subscription", m.number, m.sender.name, m.topic)
-	}
-	if !slices.ContainsFunc(may, func(r *record) bool { return p.QoS == min(m.qos, r.subscription.QoS) }) {
-		w.violate(s.client, "MQTT-4.8.2-3", "message %d has %v, which its Shared Subscription does not ask for", m.number, p.QoS)
-	}
-	if fault := retainFault(m, p, nil, may); fault != "" {
-		w.violate(s.client, "MQTT-3.3.1-12", "message %d: %s", m.number, fault)
-	}
-	key := groupKey{may[0].group(), m}
-	got := w.groupGot[key]
-	if len(got) >= m.routes() {
-		lost := p.QoS == colibri.AtLeastOnce && slices.ContainsFunc(got, func(member *session) bool { return member.lastLost >= m.from })
-		if !lost {
-			w.violateWith(s.client, got[0].client, "one member", "message %d of %s to %s has gone to %s before, in Shared Subscription %q", m.number, m.sender.name, m.topic, got[0].client.name, key.group)
-		}
-	}
-	w.groupGot[key] = append(got, s)
-}
-
 // promise books who must get m, which the broker has taken.
 func (w *world) promise(m *publication, now time.Time) {
 	if m.fate != taken {
 		return
 	}
 	somebody := false
-	members, groups := map[string]*groupDebt{}, []string(nil)
-	surely := map[string]bool{}
+	members := map[*group]*groupDebt{}
+	var debts []*groupDebt
 	for _, s := range w.sessions {
 		must, may := s.matching(m, false, w.step)
 		if len(must) > 0 && s.endBy == never {
@@ -477,17 +448,17 @@ func (w *world) promise(m *publication, now time.Time) {
 		}
 		mustShared, mayShared := s.matching(m, true, w.step)
 		for _, r := range mayShared {
-			g := members[r.group()]
+			g := members[r.group]
 			if g == nil {
-				g = &groupDebt{groupKey: groupKey{r.group(), m}, high: true, low: true}
-				members[r.group()] = g
-				groups = append(groups, r.group())
+				g = &groupDebt{groupKey: groupKey{r.group, m}, high: true, low: true}
+				members[r.group] = g
+				debts = append(debts, g)
 			}
 			g.members = append(g.members, s)
 			lasts := min(m.qos, r.subscription.QoS) > 0
 			g.high, g.low = g.high && lasts, g.low && !lasts
 			if slices.Contains(mustShared, r) {
-				surely[r.group()], somebody = true, true
+				g.sure, somebody = true, true
 			}
 		}
 	}
@@ -497,8 +468,8 @@ func (w *world) promise(m *publication, now time.Time) {
 	if m.mayBeExpired(now) || len(m.payload) == 0 {
 		return
 	}
-	for _, group := range groups {
-		if g := members[group]; surely[group] && len(w.groupGot[g.groupKey]) == 0 && (g.high || g.low && w.allThere(g.members, m)) {
+	for _, g := range debts {
+		if g.sure && len(w.groupGot[g.groupKey]) == 0 && (g.high || g.low && w.allThere(g.members, m)) {
 			w.groupOwed = append(w.groupOwed, g)
 		}
 	}
@@ -640,6 +611,7 @@ func (w *world) checkIdle(now time.Time) {
 		}
 		w.checkOwed(s, n, now)
 	}
+	w.watchGroups()
 	w.checkGroups(now)
 }
 
@@ -683,39 +655,4 @@ func (w *world) checkOwed(s *session, n *conn, now time.Time) {
 // mayBeReplaced reports whether another message may be retained instead of m.
 func (w *world) mayBeReplaced(m *publication) bool {
 	return len(w.retained[m.topic]) != 1 || w.retained[m.topic][0] != m
-}
-
-// checkGroups checks that the messages to Shared Subscriptions have gone to a member.
-func (w *world) checkGroups(now time.Time) {
-	w.groupOwed = slices.DeleteFunc(w.groupOwed, func(g *groupDebt) bool {
-		m := g.message
-		if len(w.groupGot[g.groupKey]) > 0 || m.mayBeExpired(now) {
-			return true
-		}
-		for _, s := range g.members {
-			if s.endFrom != never || s.tooLarge(m) {
-				return true // it may have been the one
-			}
-		}
-		for _, s := range g.members {
-			n := s.client.conn
-			if !n.open() || n.session != s || n.paused || len(s.incoming) > 0 || !n.acks.empty() {
-				return false // it may still come
-			}
-		}
-		for _, s := range g.members {
-			reasons := []broker.DropReason{broker.DropSlow}
-			if g.high {
-				reasons = []broker.DropReason{broker.DropQueueFull, broker.DropReplaced}
-			}
-			for _, reason := range reasons {
-				if len(g.members) == 1 && w.forgive(s, m, reason) || len(g.members) > 1 && w.drops(s.client, reason) > 0 {
-					return true // with more members nobody knows whose drop it was
-				}
-			}
-		}
-		c := g.members[0].client
-		w.violateWith(c, m.sender, "some member", "message %d of %s to %s, %v, has come to no member of the Shared Subscription %q (%d members, it is one)", m.number, m.sender.name, m.topic, m.qos, g.group, len(g.members))
-		return true
-	})
 }

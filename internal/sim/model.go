@@ -76,6 +76,7 @@ type orderKey struct {
 type record struct {
 	subscription           colibri.Subscription
 	share, filter          string
+	group                  *group // of a Shared Subscription
 	addedFrom, addedBy     int
 	removedFrom, removedBy int
 	existed                certainty // there was one with this Topic Filter
@@ -201,6 +202,7 @@ type incoming struct {
 	conn     *conn // the last that it came on
 	number   int   // place among all that arrived first
 	recorded bool  // PUBREC was sent
+	shared   bool  // because of a Shared Subscription
 	released bool  // PUBREL has come
 }
 
@@ -260,23 +262,6 @@ func (s *session) matching(m *publication, shared bool, step int) (must, may []*
 		}
 	}
 	return must, may
-}
-
-// group names a Shared Subscription.
-func (r *record) group() string { return r.share + " " + r.filter }
-
-// groupKey is one message to one Shared Subscription.
-type groupKey struct {
-	group   string
-	message *publication
-}
-
-// groupDebt is a message that a member of a Shared Subscription must get.
-type groupDebt struct {
-	groupKey
-	members []*session // one of these
-	high    bool       // with QoS 1 or 2, whatever the member
-	low     bool       // with QoS 0, whatever the member
 }
 
 // pendingWill is a Will Message that waits for its delay.

@@ -12,6 +12,7 @@ import (
 type plan struct {
 	limits   broker.Limits
 	whenFull broker.WhenFull
+	strategy broker.SharedStrategy
 	clients  []*client
 	topics   []string
 	filters  []string
@@ -58,6 +59,8 @@ func newPlan(r *rand.Rand) plan {
 	if r.IntN(3) == 0 {
 		p.limits.ReceiveMaximum = uint16(1 + r.IntN(8))
 	}
+	p.strategy = []broker.SharedStrategy{broker.SharedRoundRobin, broker.SharedLeastInflight, broker.SharedSticky,
+		broker.SharedHashClient, broker.SharedHashTopic}[r.IntN(5)]
 	count := 2 + r.IntN(9)
 	if r.IntN(4) == 0 {
 		count = 2 + r.IntN(29)

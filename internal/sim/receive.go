@@ -120,6 +120,12 @@ func (w *world) connack(n *conn, p *packet.Connack) {
 		w.counts.Resumed++
 		n.resumed = true
 		old.endFrom = never
+		for id, in := range old.incoming { // another member may have got it instead
+			if in.shared && in.qos == colibri.AtLeastOnce {
+				old.finished[id] = in
+				delete(old.incoming, id)
+			}
+		}
 	} else {
 		w.lose(old)
 		c.session = newSession(c, w.step)
@@ -189,10 +195,7 @@ func (w *world) takePuback(n *conn, p *packet.Puback) {
 // refused books that m was answered with an error, which may only be because every queue
 // was full.
 func (w *world) refused(m *publication, code colibri.ReasonCode) {
-	full := 0
-	for _, c := range w.clients {
-		full += w.drops(c, broker.DropQueueFull)
-	}
+	full := w.broker.Stats().Dropped[broker.DropQueueFull]
 	if code != colibri.QuotaExceeded || m.retain || full == 0 {
 		w.violate(m.sender, "refused", "message %d was refused: %v", m.number, code)
 	}
@@ -327,7 +330,7 @@ func (w *world) handshake(n *conn, p *packet.Publish, m *publication) (again boo
 			w.violate(c, "MQTT-4.3.3-6", "message %d is sent again after its PUBREL", m.number)
 		case !p.Dup:
 			w.violate(c, "MQTT-3.3.1-1", "message %d is sent again without DUP", m.number)
-		case in.message != m && !nameless || in.qos != p.QoS:
+		case in.message != m && !(nameless && len(in.message.payload) == 0) || in.qos != p.QoS:
 			w.violate(c, "MQTT-4.4.0-1", "Packet Identifier %d carried message %d, %v, and now message %d, %v", p.PacketID, in.message.number, in.qos, m.number, p.QoS)
 		}
 		for _, other := range s.incoming {
@@ -345,21 +348,25 @@ func (w *world) handshake(n *conn, p *packet.Publish, m *publication) (again boo
 		switch {
 		case !n.resumed:
 			w.violate(c, "MQTT-3.3.1-1", "message %d with DUP on a connection that resumes nothing", m.number)
-		case before != nil && before.message == m && before.conn != n: // our acknowledgement was lost
+		case before != nil && before.conn != n && (before.message == m || nameless && before.message.topic == m.topic && len(before.message.payload) == 0): // our acknowledgement was lost
 			again = true
 		case m.from > s.lastLost && m.from != never && !nameless:
 			w.violate(c, "MQTT-3.3.1-1", "message %d has DUP and cannot have been sent before", m.number)
 		}
 	}
 	for id, other := range s.incoming {
-		if other.message == m && !nameless && other.conn != n && p.Dup {
+		if other.message == m && other.conn != n && p.Dup && m.routes() == 1 && !m.retain && !other.shared && !isShared(c, identifiers(p)) {
 			w.violate(c, "MQTT-4.4.0-1", "message %d is sent again with Packet Identifier %d, and was sent with %d", m.number, p.PacketID, id)
 		}
 	}
 	w.occupy(n)
 	delete(s.finished, p.PacketID)
 	w.arrivals++
-	s.incoming[p.PacketID] = &incoming{message: m, qos: p.QoS, conn: n, number: w.arrivals}
+	place := w.arrivals
+	if again {
+		place = before.number
+	}
+	s.incoming[p.PacketID] = &incoming{message: m, qos: p.QoS, conn: n, number: place, shared: isShared(c, identifiers(p))}
 	w.owe(n, p)
 	return again
 }

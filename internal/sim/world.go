@@ -104,7 +104,8 @@ type world struct {
 	settled   []*publication // in this step
 	retained  map[string][]*publication
 	wills     []*pendingWill
-	groupGot  map[groupKey][]*session
+	groups    map[string]*group
+	groupGot  map[groupKey][]share
 	groupOwed []*groupDebt
 	arrived   []delivery
 	granted   []*record // in this step
@@ -126,13 +127,13 @@ var Progress atomic.Int64
 func Run(t *testing.T, seed uint64, report func(*Violation)) (result Result) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{seed: seed, rand: rand.New(rand.NewPCG(seed, 0)), retained: map[string][]*publication{},
-			groupGot: map[groupKey][]*session{}, dropped: map[string]*[broker.DropReasons]int{}, start: time.Now()}
+			groups: map[string]*group{}, groupGot: map[groupKey][]share{}, dropped: map[string]*[broker.DropReasons]int{}, start: time.Now()}
 		result.Seed = seed
 		defer func() { result.Steps, result.Counts = w.step, w.counts }()
 		w.plan = newPlan(w.rand)
 		w.clients = w.plan.clients
 		var err error
-		w.broker, err = broker.New(broker.Config{Limits: w.plan.limits, WhenFull: w.plan.whenFull, Events: w.event, Logger: slog.New(&watcher{world: w})})
+		w.broker, err = broker.New(broker.Config{Limits: w.plan.limits, WhenFull: w.plan.whenFull, SharedStrategy: w.plan.strategy, Events: w.event, Logger: slog.New(&watcher{world: w})})
 		if err != nil {
 			t.Fatalf("New: %v", err)
 		}
