@@ -30,6 +30,7 @@ type numbers struct {
 
 // logged is what a Session that the Log knows has to do with it.
 type logged struct {
+	will       bool   // its Will Message is in the Log
 	deliveries uint64 // the last number
 	recorded   ledges
 }
@@ -106,25 +107,29 @@ func (b *batch) recordOpened(s *liveSession, o session.Options) {
 	}
 	b.entries = journal.Append(b.entries, journal.SessionOpened{Session: s.number, ClientID: s.clientID,
 		Version: o.Version, ExpiryInterval: s.state.ExpiryInterval()})
-	if o.Will != nil {
+	if s.log.will = o.Will != nil; s.log.will {
 		b.entries = journal.Append(b.entries, journal.WillStored{Session: s.number, Delay: o.WillDelay, Message: o.Will})
 	}
 }
 
-// recordClosed records the end of a connection. The caller holds s.mu.
+// recordClosed records the end of a connection; will says that its Will Message is still to
+// be published. One that the client has taken back is recorded in time: it must not come
+// after a crash. The caller holds s.mu.
 func (b *batch) recordClosed(s *liveSession, will bool) {
 	if s.log == nil || s.ended {
 		return
 	}
 	b.soon = journal.Append(b.soon, journal.SessionClosed{Session: s.number, At: b.now.UnixNano(), ExpiryInterval: s.state.ExpiryInterval()})
-	if !will {
-		b.soon = journal.Append(b.soon, journal.WillRemoved{Session: s.number})
+	if s.log.will && !will {
+		s.log.will = false
+		b.entries = journal.Append(b.entries, journal.WillRemoved{Session: s.number})
 	}
 }
 
 // recordWillSent records that the delayed Will Message of s was published or is not to be.
 func (b *batch) recordWillSent(s *liveSession) {
-	if s.log != nil {
+	if s.log != nil && s.log.will {
+		s.log.will = false
 		b.soon = journal.Append(b.soon, journal.WillRemoved{Session: s.number})
 	}
 }
