@@ -34,21 +34,23 @@ type Broker struct {
 	checkPayloads       bool
 	responseInformation func(ClientInfo) string
 
-	registry   registry
-	router     *router.Router[*liveSession]
-	groups     shareGroups
-	retained   retainedStore
-	conns      connSet
-	pending    atomic.Int32 // Network Connections without an accepted CONNECT
-	rate       connectRate
-	draining   atomic.Pointer[moved]
-	alarm      alarm
-	batches    sync.Pool
-	recordGate chan struct{} // recordsInFlight
-	counters   counters
-	dropList   *dropList // nil without $SYS
-	numbers    numbers
-	durable    bool // the Log keeps what it is given
+	registry registry
+	router   *router.Router[*liveSession]
+	groups   shareGroups
+	retained retainedStore
+	conns    connSet
+	pending  atomic.Int32 // Network Connections without an accepted CONNECT
+	rate     connectRate
+	draining atomic.Pointer[moved]
+
+	checkpoints checkpoints
+	alarm       alarm
+	batches     sync.Pool
+	recordGate  chan struct{} // recordsInFlight
+	counters    counters
+	dropList    *dropList // nil without $SYS
+	numbers     numbers
+	durable     bool // the Log keeps what it is given
 
 	lifetime context.Context // ends with Shutdown
 	end      context.CancelFunc
@@ -95,7 +97,12 @@ func New(config Config) (*Broker, error) {
 	if b.log == nil {
 		b.log = memoryLog{}
 	}
-	b.durable = b.log.Durability() > InMemory
+	if b.checkpoints.least = config.CheckpointBytes; b.checkpoints.least == 0 {
+		b.checkpoints.least = checkpointBytes
+	}
+	if b.durable = b.log.Durability() > InMemory; b.durable {
+		b.retained.recent = make(map[string]uint64)
+	}
 	if b.peers == nil {
 		b.peers = nobody{}
 	}
@@ -241,6 +248,10 @@ func (b *Broker) sweep() {
 			return
 		case now := <-ticker.C:
 			b.sweepKeepAlive(now)
+			b.checkpointIfDue()
+			if now.Unix()%int64(tombstoneTime/time.Second) == 0 {
+				b.retained.forgetGraves()
+			}
 		}
 	}
 }

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 )
 
@@ -36,6 +37,11 @@ func (l Level) String() string {
 	}
 	return fmt.Sprintf("level %d", int(l))
 }
+
+// ErrRefused is what the error of a done unwraps to when the Log does not take these
+// entries and may take later ones: a quota is reached, or too much waits. Any other error
+// says that it takes nothing any more.
+var ErrRefused = errors.New("the log does not take more now")
 
 // Log records the durable changes of one node, as entries of internal/journal.
 type Log interface {

@@ -1,7 +1,9 @@
 package broker
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -360,13 +362,16 @@ func (b *Broker) recorded(r *recording, err error) {
 	if r.gated {
 		<-b.recordGate
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrRefused) {
 		b.logFailed(err)
 		return
 	}
 	batch := b.takeBatch()
 	defer batch.giveBack()
 	batch.now = time.Now()
+	if err != nil {
+		b.refused(r, err)
+	}
 	r.done.Store(true)
 	for len(r.owing) > 0 || len(r.holding) > 0 {
 		var s *liveSession
@@ -392,6 +397,32 @@ func (b *Broker) recorded(r *recording, err error) {
 		r.corked.flush(batch.writer)
 	}
 	batch.recordAndReply()
+}
+
+// refused drops the replies that promise what the Log has not taken, and closes their
+// connections. The deliveries stay in memory: their publishers send them again.
+func (b *Broker) refused(r *recording, err error) {
+	why := &colibri.Error{Op: "record", Code: colibri.QuotaExceeded, Err: err}
+	var conns []*conn
+	if r.corked != nil {
+		conns = append(conns, r.corked)
+	}
+	for _, s := range r.holding {
+		s.mu.Lock()
+		if s.held != nil {
+			s.held.replies = slices.DeleteFunc(s.held.replies, func(h held) bool {
+				if h.recording == r {
+					conns = append(conns, h.to)
+				}
+				return h.recording == r
+			})
+		}
+		s.mu.Unlock()
+	}
+	for _, c := range conns {
+		c.out.cork(false)
+		go c.stop(why)
+	}
 }
 
 // logFailed closes all connections and takes no more, once: what clients are told must be

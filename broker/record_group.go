@@ -19,6 +19,11 @@ func groupFilter(clientID string) (filter string, ok bool) {
 	return strings.CutPrefix(clientID, groupPrefix)
 }
 
+// groupOpened opens a group in the Log, or changes nothing when it is there.
+func groupOpened(number uint64, filter string) journal.SessionOpened {
+	return journal.SessionOpened{Session: number, ClientID: groupPrefix + filter, Version: colibri.V5, ExpiryInterval: session.NeverExpires}
+}
+
 // groupNumbers counts up the groups in the Log; nil when nothing is recorded.
 func (b *Broker) groupNumbers() *atomic.Uint64 {
 	if !b.durable {
@@ -34,8 +39,7 @@ func (b *batch) recordWaiting(filter string, messages []*colibri.Message, givenB
 	if r.group == 0 {
 		return
 	}
-	b.entries = journal.Append(b.entries, journal.SessionOpened{Session: r.group, ClientID: groupPrefix + filter,
-		Version: colibri.V5, ExpiryInterval: session.NeverExpires})
+	b.entries = journal.Append(b.entries, groupOpened(r.group, filter))
 	current := b.stored
 	for i, m := range messages {
 		if givenBack {

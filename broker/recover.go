@@ -91,6 +91,7 @@ func (b *Broker) recoverSession(from *journal.Session, now time.Time) {
 	shard.queuedBytes.Add(int64(s.state.QueuedPayload()))
 
 	closed := time.Unix(0, from.Closed)
+	s.closed = closed
 	if from.Will != nil {
 		delay := min(from.WillDelay, from.ExpiryInterval)
 		s.will, s.willDue = from.Will, closed.Add(time.Duration(delay)*time.Second)

@@ -41,6 +41,7 @@ type liveSession struct {
 	due       time.Time        // the end of the Session; zero while connected and when it never ends
 	will      *colibri.Message // delayed, published at willDue
 	willDue   time.Time
+	closed    time.Time // the end of the last connection
 }
 
 // online reports whether the client is connected.
@@ -194,6 +195,7 @@ func (b *Broker) leave(c *conn) {
 		b.alarm.set(s.willDue, s)
 		will = nil
 	}
+	s.closed = now
 	interval := s.state.ExpiryInterval()
 	if most := b.limits.SessionExpiry; most > 0 {
 		interval = min(interval, most) // DISCONNECT may have raised it

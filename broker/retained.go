@@ -1,7 +1,9 @@
 package broker
 
 import (
+	"maps"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -16,6 +18,40 @@ type retainedStore struct {
 	payload  atomic.Int64 // of their payloads
 	sys      atomic.Int64 // messages under $SYS/
 	sysBytes atomic.Int64 // as bytes
+
+	graves sync.Mutex        // a leaf
+	recent map[string]uint64 // topics cleared lately, with the number of the change, for checkpoints; nil without a Log
+	before map[string]uint64 // and those of the time before
+}
+
+// bury notes that a topic was cleared.
+func (r *retainedStore) bury(name string, number uint64) {
+	r.graves.Lock()
+	defer r.graves.Unlock()
+	if r.recent != nil {
+		r.recent[name] = number
+	}
+}
+
+// forgetGraves forgets what was cleared in the time before the last call.
+func (r *retainedStore) forgetGraves() {
+	r.graves.Lock()
+	defer r.graves.Unlock()
+	if r.recent != nil && len(r.recent)+len(r.before) > 0 {
+		r.before, r.recent = r.recent, make(map[string]uint64)
+	}
+}
+
+// cleared returns the topics that were cleared lately, with the numbers of the changes.
+func (r *retainedStore) cleared() map[string]uint64 {
+	r.graves.Lock()
+	defer r.graves.Unlock()
+	all := maps.Clone(r.before)
+	if all == nil {
+		all = make(map[string]uint64)
+	}
+	maps.Copy(all, r.recent)
+	return all
 }
 
 // isSys reports whether the topic name is part of the broker's own tree.
@@ -64,6 +100,7 @@ func (r *retainedStore) put(m *colibri.Message, count, bytes int, numbers *atomi
 		if len(m.Payload) == 0 {
 			r.changed(m.Topic, old, nil)
 			number, ok = numbers.Add(1), true
+			r.bury(m.Topic, number)
 			return nil
 		}
 		more := retainedBytes(m) - retainedBytes(old)

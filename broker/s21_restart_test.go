@@ -74,6 +74,13 @@ func (l *keptLog) Bytes() int64 {
 	return l.bytes
 }
 
+// first returns the position of the oldest frame.
+func (l *keptLog) first() broker.Pos {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.frames[0].pos
+}
+
 func (l *keptLog) Durability() broker.Level { return broker.OnDisk }
 func (l *keptLog) Close() error             { return nil }
 
@@ -95,17 +102,29 @@ func (l *keptLog) crash(power bool) *keptLog {
 
 // TestRestart shows what a broker knows that follows one which has crashed.
 func TestRestart(t *testing.T) {
-	// run runs a scenario twice: after a crash of the process, and after one that loses what
-	// nobody waited for. restart ends the broker and starts the next.
+	// run runs a scenario three times: with a crash of the process, with one that loses what
+	// nobody waited for, and with one after a checkpoint. restart ends the broker and starts
+	// the next.
 	run := func(name string, versions []colibri.Version, scenario func(scene *mqtest.Scene, power bool, restart func())) {
-		for _, power := range []bool{false, true} {
-			full := name + map[bool]string{false: ", killed", true: ", power cut"}[power]
-			mqtest.Run(t, full, versions, broker.Config{}, func(scene *mqtest.Scene) {
+		for _, how := range []string{"killed", "power cut", "killed after a checkpoint"} {
+			mqtest.Run(t, name+", "+how, versions, broker.Config{}, func(scene *mqtest.Scene) {
 				log := &keptLog{}
-				scene.Use(mqtest.New(t, broker.Config{Log: log}))
-				scenario(scene, power, func() {
-					log = log.crash(power)
-					scene.Use(mqtest.New(t, broker.Config{Log: log}))
+				config := broker.Config{Log: log}
+				if how == "killed after a checkpoint" {
+					config.CheckpointBytes = 1
+				}
+				scene.Use(mqtest.New(t, config))
+				scenario(scene, how == "power cut", func() {
+					if config.CheckpointBytes > 0 {
+						before := log.first()
+						time.Sleep(2 * time.Second)
+						if log.first() == before {
+							scene.Error("the log was not shortened")
+						}
+					}
+					log = log.crash(how == "power cut")
+					config.Log = log
+					scene.Use(mqtest.New(t, config))
 				})
 			})
 		}
@@ -224,6 +243,7 @@ func TestRestart(t *testing.T) {
 			p.Expect(suback(1, 1))
 			p.Disconnect()
 		}
+		began := time.Now()
 		other := scene.Connect("other")
 		other.Send(with(qos1(1, "a", "short"), number(colibri.MessageExpiryInterval, 30)), with(qos1(2, "a", "long"), number(colibri.MessageExpiryInterval, 300)))
 		other.Received()
@@ -237,8 +257,8 @@ func TestRestart(t *testing.T) {
 		if len(got) != 1 || string(got[0].(*packet.Publish).Payload) != "long" {
 			scene.Fatalf("got %v, want the message that has not expired", got)
 		}
-		if left, _ := got[0].(*packet.Publish).Properties.Number(colibri.MessageExpiryInterval); left != 200 {
-			scene.Errorf("Message Expiry Interval: got %d, want 200", left)
+		if left, _ := got[0].(*packet.Publish).Properties.Number(colibri.MessageExpiryInterval); left != 300-uint32(time.Since(began).Seconds()) {
+			scene.Errorf("Message Expiry Interval: got %d after %v, want the rest of 300", left, time.Since(began))
 		}
 	})
 	run("Will Messages of who was connected, and of who had gone [MQTT-3.1.2-8]", mqtest.V5, func(scene *mqtest.Scene, _ bool, restart func()) {

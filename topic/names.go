@@ -133,6 +133,16 @@ type branches[V any] struct {
 // there during the whole call is seen once; one that is set, replaced or deleted meanwhile
 // is seen as it was before or after, or not at all.
 func (n *Names[V]) Select(filter string, yield func(name string, v *V) bool) {
+	n.walk(filter, true, yield)
+}
+
+// All calls yield with each name and its value, those that begin with "$" included; all
+// else as Select.
+func (n *Names[V]) All(yield func(name string, v *V) bool) { n.walk("#", false, yield) }
+
+// walk is Select; hideDollars says that a wildcard in the first level does not match names
+// that begin with "$" [MQTT-4.7.2-1].
+func (n *Names[V]) walk(filter string, hideDollars bool, yield func(name string, v *V) bool) {
 	var open []branches[V]
 	node, at := &n.root, 0 // at is beyond the end of filter when no level is left
 	for {
@@ -153,7 +163,7 @@ func (n *Names[V]) Select(filter string, yield func(name string, v *V) bool) {
 				fallthrough
 			case level == "+":
 				if children := node.children.Load(); children != nil {
-					open = append(open, branches[V]{children.slots, below, node == &n.root}) // [MQTT-4.7.2-1]
+					open = append(open, branches[V]{children.slots, below, hideDollars && node == &n.root})
 				}
 			default:
 				next, at = node.children.Load().get(levelKey(level)), below

@@ -364,12 +364,13 @@ func (s *brokerServer) serve() (err error) {
 		}
 	}
 	b, err := broker.New(broker.Config{
-		Log:           log,
-		LogFailed:     func(err error) { logFailed <- err },
-		Authenticator: doorkeeper{},
-		Limits:        s.limits,
-		Without:       withoutOf(s.config),
-		WhenFull:      whenFull[s.config.Own.WhenFull],
+		Log:             log,
+		CheckpointBytes: int64(s.config.Own.StateQuota) / 4,
+		LogFailed:       func(err error) { logFailed <- err },
+		Authenticator:   doorkeeper{},
+		Limits:          s.limits,
+		Without:         withoutOf(s.config),
+		WhenFull:        whenFull[s.config.Own.WhenFull],
 
 		SharedStrategy: shareStrategies[s.config.Own.ShareStrategy],
 

@@ -4,6 +4,8 @@ package disk
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/colibri-mqtt/colibri/broker"
 	"github.com/colibri-mqtt/colibri/internal/wal"
@@ -35,7 +37,12 @@ func (l *Log) Append(_ int, entries []byte, done func(broker.Pos, error)) {
 		l.wal.Append(entries, nil)
 		return
 	}
-	l.wal.Append(entries, func(at wal.Pos, err error) { done(broker.Pos(at), err) })
+	l.wal.Append(entries, func(at wal.Pos, err error) {
+		if errors.Is(err, wal.ErrQuota) || errors.Is(err, wal.ErrFull) || errors.Is(err, wal.ErrTooLarge) {
+			err = fmt.Errorf("%w: %w", broker.ErrRefused, err)
+		}
+		done(broker.Pos(at), err)
+	})
 }
 
 // Read implements broker.Log for the frames that the log held when it was opened, before

@@ -1,0 +1,288 @@
+package broker
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/colibri-mqtt/colibri"
+	"github.com/colibri-mqtt/colibri/internal/journal"
+)
+
+// A checkpoint writes all that lives to the end of the Log and lets go of what stands
+// before. It goes on beside the road, Session by Session and in small pieces: entries that
+// the road writes meanwhile fold to the same state before and after a piece, as they have
+// numbers or are written in their order.
+
+const (
+	checkpointBytes  = 128 << 20 // Config.CheckpointBytes
+	checkpointGrowth = 3         // a Log is left alone that is smaller than this many times what lived at the last checkpoint
+	pieceBytes       = 256 << 10 // what is written at a time; the next piece waits until it is recorded
+	pieceDeliveries  = 1000      // and looked at while a Session is locked
+	tombstoneTime    = 10 * time.Second
+)
+
+// checkpoints decide when the Log is to be shortened. Only the sweep uses them, and the
+// goroutine that it starts.
+type checkpoints struct {
+	running sync.Mutex   // held during one
+	least   int64        // bytes: a smaller Log is left alone
+	at      atomic.Int64 // bytes of the Log from which the next is due
+}
+
+// checkpointIfDue starts a checkpoint when the Log has grown enough.
+func (b *Broker) checkpointIfDue() {
+	if !b.durable || b.failed.Load() || b.log.Bytes() < max(b.checkpoints.least, b.checkpoints.at.Load()) || !b.checkpoints.running.TryLock() {
+		return
+	}
+	b.running.Add(1) // the sweep is counted, so Shutdown still waits
+	go func() {
+		defer b.running.Done()
+		defer b.checkpoints.running.Unlock()
+		if written, ok := b.checkpoint(); ok {
+			b.checkpoints.at.Store(checkpointGrowth * written)
+		}
+	}()
+}
+
+// snapshot writes the pieces of a checkpoint.
+type snapshot struct {
+	broker  *Broker
+	entries []byte              // the piece at hand
+	stored  map[uint64]struct{} // messages that are written
+	written int64
+	ahead   int64 // of it, since the last wait
+	failed  bool
+}
+
+// checkpoint is one checkpoint. It returns how much it has written; ok is false when it was
+// given up, and nothing was let go of then.
+func (b *Broker) checkpoint() (written int64, ok bool) {
+	w := &snapshot{broker: b, stored: make(map[uint64]struct{})}
+	w.add(journal.Format{Version: journal.FormatVersion, LastSession: b.numbers.session.Load(),
+		LastMessage: b.numbers.message.Load(), LastRetained: b.numbers.retained.Load()})
+	begin := w.flush()
+	w.retained()
+	b.registry.mu.Lock()
+	sessions := make([]*liveSession, 0, len(b.registry.sessions))
+	for _, s := range b.registry.sessions {
+		sessions = append(sessions, s)
+	}
+	b.registry.mu.Unlock()
+	for _, s := range sessions {
+		w.session(s)
+	}
+	w.groups()
+	w.add(journal.Format{Version: journal.FormatVersion, LastSession: b.numbers.session.Load(),
+		LastMessage: b.numbers.message.Load(), LastRetained: b.numbers.retained.Load()})
+	w.flush() // all before is recorded then
+	if w.failed {
+		return 0, false
+	}
+	if err := b.log.Truncate(0, begin); err != nil {
+		b.logger.Error("the log cannot be shortened", "error", err)
+		return 0, false
+	}
+	return w.written, true
+}
+
+func (w *snapshot) add(e journal.Entry) { w.entries = journal.Append(w.entries, e) }
+
+// flush appends the piece and waits until it is recorded. It holds no lock.
+func (w *snapshot) flush() (at Pos) { return w.wait(w.append()) }
+
+// append appends the piece. A piece about a Session or a group is appended under its lock,
+// so that what is decided later is also written later; the Log copies and does not wait.
+func (w *snapshot) append() (done chan Pos) {
+	if len(w.entries) == 0 || w.failed {
+		return nil
+	}
+	done = make(chan Pos, 1)
+	w.broker.log.Append(0, w.entries, func(pos Pos, err error) {
+		if err == nil {
+			done <- pos
+		}
+		close(done)
+	})
+	w.written += int64(len(w.entries))
+	w.ahead += int64(len(w.entries))
+	w.entries = w.entries[:0]
+	return done
+}
+
+// pace waits until a piece is recorded if much has been written without waiting. It holds
+// no lock.
+func (w *snapshot) pace(done chan Pos) {
+	if w.ahead >= pieceBytes {
+		w.wait(done)
+		w.ahead = 0
+	}
+}
+
+// wait waits until a piece is recorded. It holds no lock.
+func (w *snapshot) wait(done chan Pos) (at Pos) {
+	if done == nil {
+		return 0
+	}
+	select {
+	case pos, ok := <-done:
+		w.failed = w.failed || !ok
+		return pos
+	case <-w.broker.lifetime.Done():
+		w.failed = true
+		return 0
+	}
+}
+
+// retained writes what is retained, under new numbers, and which topics have been cleared
+// lately: an older change may reach the Log only now.
+func (w *snapshot) retained() {
+	b := w.broker
+	b.retained.names.All(func(name string, _ *colibri.Message) bool {
+		if isSys(name) {
+			return true
+		}
+		b.retained.names.Update(name, func(m *colibri.Message) *colibri.Message {
+			if m != nil {
+				w.add(journal.RetainedSet{Number: b.numbers.retained.Add(1), Message: m})
+			}
+			return m
+		})
+		w.flushIfFull()
+		return !w.failed
+	})
+	for name, number := range b.retained.cleared() {
+		w.add(journal.RetainedRemoved{Number: number, Topic: name})
+		w.flushIfFull()
+	}
+}
+
+// flushIfFull ends a piece that is large enough. It holds no lock.
+// flushIfFull ends a piece that is large enough. It holds no lock.
+func (w *snapshot) flushIfFull() {
+	if len(w.entries) >= pieceBytes {
+		w.flush()
+	}
+}
+
+// message writes a message that a delivery refers to, once.
+func (w *snapshot) message(number uint64, m *colibri.Message) {
+	if _, ok := w.stored[number]; !ok {
+		w.stored[number] = struct{}{}
+		w.add(journal.MessageStored{Number: number, Message: m})
+	}
+}
+
+func (w *snapshot) delivery(session uint64, d *colibri.Delivery) {
+	w.message(d.Stored, d.Message)
+	w.add(journal.DeliveryQueued{Session: session, Delivery: d.Number, Message: d.Stored, QoS: d.QoS,
+		Retain: d.Retain, Identifiers: d.Identifiers, Share: d.Share})
+}
+
+// session writes one Session, piece by piece.
+func (w *snapshot) session(s *liveSession) {
+	w.flushIfFull()
+	s.mu.Lock()
+	if s.ended || s.log == nil {
+		s.mu.Unlock()
+		return
+	}
+	last := s.log.deliveries
+	w.head(s)
+	for after, more := uint64(0), true; more && !w.failed; {
+		n := 0
+		more = false
+		s.state.QueuedAfter(after, func(d *colibri.Delivery) bool {
+			if d.Number > last {
+				return false
+			}
+			if n++; n > pieceDeliveries || len(w.entries) >= pieceBytes {
+				more = true
+				return false
+			}
+			after = d.Number
+			w.delivery(s.number, d)
+			return true
+		})
+		if !more {
+			break
+		}
+		piece := w.append()
+		s.mu.Unlock()
+		w.pace(piece)
+		s.mu.Lock()
+		if s.ended || s.log == nil { // its end stands in the Log
+			s.mu.Unlock()
+			return
+		}
+	}
+	if last > 0 {
+		w.add(journal.DeliveriesSettled{Session: s.number, First: 1, Last: last})
+	}
+	piece := w.append()
+	s.mu.Unlock()
+	w.pace(piece)
+}
+
+// head writes all of a Session but its queue. The caller holds s.mu.
+func (w *snapshot) head(s *liveSession) {
+	version := s.state.Version()
+	if version == 0 {
+		version = colibri.V5
+	}
+	w.add(journal.SessionOpened{Session: s.number, ClientID: s.clientID, Version: version, ExpiryInterval: s.state.ExpiryInterval()})
+	if will, delay := s.state.Will(); will != nil {
+		w.add(journal.WillStored{Session: s.number, Delay: delay, Message: will})
+	}
+	if s.conn.Load() == nil {
+		closed := s.closed
+		if s.will != nil {
+			w.add(journal.WillStored{Session: s.number, Delay: uint32(max(0, s.willDue.Sub(closed)/time.Second)), Message: s.will})
+		}
+		w.add(journal.SessionClosed{Session: s.number, At: closed.UnixNano(), ExpiryInterval: s.state.ExpiryInterval()})
+	}
+	for _, sub := range s.state.Subscriptions() {
+		w.add(journal.SubscriptionGranted{Session: s.number, Subscription: sub})
+	}
+	for _, id := range s.state.Received() {
+		w.add(journal.PublishReceived{Session: s.number, PacketID: id})
+	}
+	s.state.InFlight(func(d *colibri.Delivery, id uint16, released bool) bool {
+		if released {
+			w.add(journal.PubrecReceived{Session: s.number, Delivery: d.Number, PacketID: id})
+			return true
+		}
+		w.delivery(s.number, d)
+		w.add(journal.DeliverySent{Session: s.number, Delivery: d.Number, PacketID: id})
+		return true
+	})
+}
+
+// groups writes what waits in the queues of Shared Subscriptions.
+func (w *snapshot) groups() {
+	b := w.broker
+	b.groups.mu.Lock()
+	groups := make([]*shareGroup, 0, len(b.groups.groups))
+	for _, g := range b.groups.groups {
+		groups = append(groups, g)
+	}
+	b.groups.mu.Unlock()
+	for _, g := range groups {
+		w.flush()
+		g.mu.Lock()
+		if g.number != 0 && !g.ended {
+			w.add(groupOpened(g.number, g.filter))
+			for _, one := range g.queue {
+				d := colibri.Delivery{Message: one.message, QoS: one.message.QoS, Retain: one.message.Retain,
+					Number: one.number, Stored: b.numbers.message.Add(1)}
+				w.delivery(g.number, &d)
+			}
+			if g.deliveries > 0 {
+				w.add(journal.DeliveriesSettled{Session: g.number, First: 1, Last: g.deliveries})
+			}
+		}
+		piece := w.append()
+		g.mu.Unlock()
+		w.pace(piece)
+	}
+}
