@@ -338,6 +338,7 @@ type brokerServer struct {
 	log       *brokerLog
 	listeners []*boundListener
 	stateDir  string // empty without one
+	inMemory  string // why there is none, behind a comma; empty when that was asked for
 }
 
 // serve listens, serves, and shuts down when the program is told to end.
@@ -349,12 +350,12 @@ func (s *brokerServer) serve() (err error) {
 	if err := s.listen(); err != nil {
 		return err
 	}
-	state, dir, err := openState(s.config)
+	state, why, err := s.openState()
 	if err != nil {
 		s.closeListeners()
 		return err
 	}
-	s.stateDir = dir
+	s.inMemory = why
 	logFailed := make(chan error, 1)
 	var log broker.Log // nil without a state
 	if state != nil {

@@ -23,7 +23,7 @@ func (s *brokerServer) banner() {
 		fmt.Fprintf(&b, "  listening on  %-*s  open to %s%s\n", widest, shown(l.name), s.whom(l), how)
 	}
 	if s.stateDir == "" {
-		b.WriteString("  state         in memory only: it is lost when the broker ends\n")
+		fmt.Fprintf(&b, "  state         in memory only%s: it is lost when the broker ends\n", s.inMemory)
 	} else {
 		fmt.Fprintf(&b, "  state         in %s\n", shown(s.stateDir))
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/colibri-mqtt/colibri/internal/config"
@@ -16,32 +17,63 @@ import (
 // colibri_sync interval.
 const stateSync = time.Second
 
-// openState opens the log in the directory that c names; nil without persistence.
-func openState(c *config.Config) (*disk.Log, string, error) {
-	if c.Persistence != config.Yes {
+// openState opens the log in the directory where this broker keeps its state; nil when it
+// keeps none. why says why it does not, if nobody has asked for that.
+func (s *brokerServer) openState() (l *disk.Log, why string, err error) {
+	c := s.config
+	switch {
+	case c.Persistence == config.No:
 		return nil, "", nil
+	case c.Persistence == config.Unset && s.env.mosquitto:
+		return nil, "", nil // as the manual of Mosquitto says
 	}
-	dir, err := stateDirectory(c)
+	name := "colibri"
+	if c.PersistenceLocation == "" && c.Persistence == config.Unset {
+		port := s.statePort()
+		if port == 0 {
+			return nil, ", as its port changes with each start", nil
+		}
+		name = filepath.Join(name, strconv.Itoa(port)) // two brokers on one machine need two
+	}
+	dir, err := stateDirectory(c, name)
 	if err != nil {
 		return nil, "", err
 	}
+	s.stateDir = dir
 	o := wal.Options{QuotaBytes: int64(c.Own.StateQuota)}
 	if c.Own.Sync == "interval" {
 		o.SyncInterval = stateSync
 	}
-	l, err := disk.Open(dir, o)
+	l, err = disk.Open(s.stateDir, o)
 	if err != nil {
 		if locked, ok := errors.AsType[*wal.LockedError](err); ok {
 			return nil, "", fmt.Errorf("another broker (process %d) keeps its state in %s: stop it, or give this one another persistence_location", locked.PID, dir)
 		}
 		return nil, "", fmt.Errorf("the state in %s cannot be opened: %w", dir, err)
 	}
-	return l, dir, nil
+	return l, "", nil
 }
 
-// stateDirectory returns where the state lies: a directory of our own in the
-// persistence_location, or in the user's directory for states.
-func stateDirectory(c *config.Config) (string, error) {
+// statePort returns the port after which the state is named: the first one. It is 0 when
+// there is none, or any free port is taken.
+func (s *brokerServer) statePort() int {
+	if s.config.LocalOnly() {
+		if len(s.options.ports) > 0 {
+			return s.options.ports[0]
+		}
+		return 1883
+	}
+	for _, l := range s.config.Listeners {
+		if l.Path == "" {
+			return l.Port
+		}
+	}
+	return 0
+}
+
+// stateDirectory returns the directory with that name in the persistence_location, or in
+// the user's directory for states.
+func stateDirectory(c *config.Config, name string) (string, error) {
 	location := c.PersistenceLocation
 	if from := os.Getenv("MOSQUITTO_PERSISTENCE_LOCATION"); from != "" {
 		location = from
@@ -55,5 +87,5 @@ func stateDirectory(c *config.Config) (string, error) {
 			location = filepath.Join(home, ".local", "state")
 		}
 	}
-	return filepath.Abs(filepath.Join(location, "colibri"))
+	return filepath.Abs(filepath.Join(location, name))
 }

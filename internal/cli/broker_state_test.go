@@ -2,6 +2,9 @@ package cli
 
 import (
 	"fmt"
+	"net"
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/colibri-mqtt/colibri"
@@ -45,4 +48,33 @@ func TestBrokerState(t *testing.T) {
 		t.Errorf("got %v, want the message from before", got)
 	}
 	third.end()
+}
+
+// TestBrokerStateByDefault covers where the state lies when nobody says it, and who has none.
+func TestBrokerStateByDefault(t *testing.T) {
+	states := t.TempDir()
+	t.Setenv("XDG_STATE_HOME", states)
+	port := freePort(t)
+	for _, test := range []struct{ args, state string }{
+		{"colibri broker -p " + port, "in " + states + "/colibri/" + port},
+		{"colibri broker -p 0", "in memory only, as its port changes with each start"},
+		{"colibri broker -c " + writeConfig(t, "listener "+port+" 127.0.0.1\n"), "in " + states + "/colibri/" + port},
+		{"colibri broker -c " + writeConfig(t, "listener "+port+" 127.0.0.1\npersistence true\n"), "in " + states + "/colibri"},
+		{"colibri broker -c " + writeConfig(t, "listener "+port+" 127.0.0.1\npersistence false\n"), "in memory only"},
+		{"mosquitto -p " + port, "in memory only"},
+	} {
+		b := startBroker(t, strings.Fields(test.args)...)
+		b.until(`  state         ` + regexp.QuoteMeta(test.state) + `(: it is lost when the broker ends)?\n`)
+		b.end()
+	}
+}
+
+// freePort returns a port that nobody listens on.
+func freePort(t *testing.T) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return fmt.Sprint(l.Addr().(*net.TCPAddr).Port)
 }
