@@ -42,6 +42,7 @@ type liveSession struct {
 	will      *colibri.Message // delayed, published at willDue
 	willDue   time.Time
 	closed    time.Time // the end of the last connection
+	last      *conn     // that came last, until it has left and what it did is in the Log
 }
 
 // online reports whether the client is connected.
@@ -99,13 +100,17 @@ func (b *Broker) join(c *conn, clientID string, cleanStart bool, o session.Optio
 	batch := b.takeBatch()
 	defer batch.giveBack()
 	batch.now = time.Now()
+	c.walking.Lock() // until what this does is on its way to the Log
+	defer c.walking.Unlock()
 
 	var ended *liveSession
 	var will *colibri.Message
+	var before *conn
 	b.registry.mu.Lock()
 	s := b.registry.sessions[clientID]
 	if s != nil {
 		s.mu.Lock()
+		before = s.last
 		if old := s.conn.Load(); old != nil {
 			taken = old
 			s.conn.Store(nil)
@@ -136,7 +141,7 @@ func (b *Broker) join(c *conn, clientID string, cleanStart bool, o session.Optio
 		b.registry.sessions[clientID] = s
 	}
 	s.mu.Lock()
-	c.session = s
+	c.session, s.last = s, c
 	c.client.ClientID = s.clientID
 	s.due = time.Time{}
 	s.state.Open(o)
@@ -157,9 +162,11 @@ func (b *Broker) join(c *conn, clientID string, cleanStart bool, o session.Optio
 
 	if taken != nil {
 		taken.stop(errTakenOver) // [MQTT-3.1.4-3]
+	}
+	if before != nil {
 		// What the client has sent there comes before what it sends, or sends again, here
-		// [MQTT-4.6.0-5].
-		taken.awaitWalk()
+		// [MQTT-4.6.0-5], and the Log hears of its end before it hears of this beginning.
+		before.awaitWalk()
 	}
 	if ended != nil {
 		b.forget(ended)
@@ -183,9 +190,11 @@ func (b *Broker) leave(c *conn) {
 	defer batch.giveBack()
 	now := time.Now()
 	batch.now = now
+	c.walking.Lock() // until what this does is on its way to the Log
 	s.mu.Lock()
 	if s.conn.Load() != c {
 		s.mu.Unlock()
+		c.walking.Unlock()
 		return
 	}
 	s.conn.Store(nil)
@@ -218,6 +227,12 @@ func (b *Broker) leave(c *conn) {
 
 	batch.give(unsent)
 	batch.recordAndReply()
+	s.mu.Lock()
+	if s.last == c {
+		s.last = nil
+	}
+	s.mu.Unlock()
+	c.walking.Unlock()
 	if ended {
 		b.discard(s)
 	}
