@@ -5,9 +5,10 @@ TOOL = $(GO) tool -modfile=tools/go.mod
 MQLOAD_C ?= ../shared/tools/mqload.c
 FUZZTIME ?= 30s
 SIMTIME ?= 60s
+KILLS ?= 20
 SEED ?= 0
 
-.PHONY: build run test check unit race interop conformance bench fuzz sim sim-mutants clean
+.PHONY: build run test check unit race interop conformance bench crash crash-mutant fuzz sim sim-mutants clean
 
 build: ## bin/colibri, one static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/colibri ./cmd/colibri
@@ -46,6 +47,12 @@ FORCE:
 
 bench: build ## our broker beside Debian's mosquitto; writes docs/benchmarks.md
 	$(GO) run ./test/bench -mqload $(MQLOAD_C) -colibri bin/colibri -out docs/benchmarks.md
+
+crash: build ## kill -9 the broker KILLS times under load; fails when anything acknowledged is lost or doubled
+	$(GO) run ./test/crash -colibri bin/colibri -kills $(KILLS) -seed $(SEED)
+
+crash-mutant: ## the same with mistakes built into the broker; fails when one of them loses nothing
+	$(GO) run ./test/crash -mutants test/crash/mutants.txt -kills $(KILLS) -seed $(SEED)
 
 fuzz: ## each fuzz target for FUZZTIME
 	@for target in $$(grep -rl --include='*_test.go' '^func Fuzz' topic packet internal broker client | xargs -n1 dirname | sort -u); do \
