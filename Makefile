@@ -51,7 +51,7 @@ bench: build ## our broker beside Debian's mosquitto; writes docs/benchmarks.md
 crash: build ## kill -9 the broker KILLS times under load; fails when anything acknowledged is lost or doubled
 	$(GO) run ./test/crash -colibri bin/colibri -kills $(KILLS) -seed $(SEED)
 
-crash-mutant: ## the same with mistakes built into the broker; fails when one of them loses nothing
+crash-mutant: ## the same with mistakes built into the broker; fails when one of them is not found
 	$(GO) run ./test/crash -mutants test/crash/mutants.txt -kills $(KILLS) -seed $(SEED)
 
 fuzz: ## each fuzz target for FUZZTIME

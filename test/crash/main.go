@@ -24,7 +24,7 @@ func main() {
 	flag.IntVar(&o.shifters, "shifters", 2, "clients that subscribe and unsubscribe")
 	flag.Float64Var(&o.rate, "rate", 100, "messages a second of each publisher, roughly")
 	flag.Uint64Var(&o.seed, "seed", 0, "what the random numbers begin with; 0: chosen, and printed")
-	mutants := flag.String("mutants", "", "build each mutant of this `file` instead, and expect losses of it")
+	mutants := flag.String("mutants", "", "build each mutant of this `file` instead, and expect its faults")
 	only := flag.String("mutant", "", "the only mutant to build, by `name`")
 	asJSON := flag.Bool("json", false, "report in JSON")
 	flag.Parse()

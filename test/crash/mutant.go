@@ -14,6 +14,7 @@ import (
 // mutant is a mistake that is made on purpose, to see that a run finds it.
 type mutant struct {
 	name     string
+	finds    kind // the fault that a run must find
 	replaced []replacement
 }
 
@@ -25,10 +26,10 @@ type replacement struct {
 
 // readMutants reads a list of mutants. Its lines are
 //
-//	mutant NAME
-//	file PATH      a replacement begins
-//	- LINE         a line that is taken out, as often as there are lines
-//	+ LINE         a line that is put in
+//	mutant NAME KIND   KIND is the fault that a run must find, such as lost
+//	file PATH          a replacement begins
+//	- LINE             a line that is taken out, as often as there are lines
+//	+ LINE             a line that is put in
 //
 // and empty ones; a # begins a comment line.
 func readMutants(text string) ([]mutant, error) {
@@ -41,8 +42,9 @@ func readMutants(text string) ([]mutant, error) {
 		}
 		switch {
 		case line == "" || strings.HasPrefix(line, "#"):
-		case word == "mutant":
-			mutants = append(mutants, mutant{name: rest})
+		case word == "mutant" && strings.Contains(rest, " "):
+			name, finds, _ := strings.Cut(rest, " ")
+			mutants = append(mutants, mutant{name: name, finds: kind(finds)})
 		case word == "file" && len(mutants) > 0:
 			m := &mutants[len(mutants)-1]
 			m.replaced = append(m.replaced, replacement{file: rest})
@@ -114,7 +116,7 @@ func (m *mutant) build(ctx context.Context, dir string) (binary string, err erro
 }
 
 // killMutants does a run with each mutant of a list, and returns an error when one of
-// them loses nothing.
+// them is not found.
 func killMutants(ctx context.Context, o options, list, only string, asJSON bool) error {
 	text, err := os.ReadFile(list)
 	if err != nil {
@@ -142,11 +144,12 @@ func killMutants(ctx context.Context, o options, list, only string, asJSON bool)
 		if err != nil {
 			return err
 		}
-		if out.countOfFaults[lost] == 0 {
-			survivors = append(survivors, fmt.Errorf("mutant %s lost nothing in %d kills", m.name, out.kills))
+		n := out.countOfFaults[m.finds]
+		if n == 0 {
+			survivors = append(survivors, fmt.Errorf("mutant %s: no fault of the kind %q in %d kills", m.name, m.finds, out.kills))
 			continue
 		}
-		fmt.Fprintf(os.Stderr, "crash: mutant %s loses messages, as it should\n", m.name)
+		fmt.Fprintf(os.Stderr, "crash: mutant %s is found: %d faults of the kind %q\n", m.name, n, m.finds)
 	}
 	return errors.Join(survivors...)
 }

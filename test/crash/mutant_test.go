@@ -9,12 +9,12 @@ import (
 )
 
 func TestReadMutants(t *testing.T) {
-	got, err := readMutants("# why\nmutant x\nfile a.go\n- \told\n- old 2\n+ new\n+ \n+ new 3\nfile b.go\n- b\n\nmutant y\n")
-	want := []mutant{{"x", []replacement{{"a.go", "\told\nold 2\n", "new\n\nnew 3\n"}, {"b.go", "b\n", ""}}}, {"y", nil}}
+	got, err := readMutants("# why\nmutant x lost\nfile a.go\n- \told\n- old 2\n+ new\n+ \n+ new 3\nfile b.go\n- b\n\nmutant y not asked for\n")
+	want := []mutant{{"x", lost, []replacement{{"a.go", "\told\nold 2\n", "new\n\nnew 3\n"}, {"b.go", "b\n", ""}}}, {"y", notAsked, nil}}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(mutant{}, replacement{})); err != nil || diff != "" {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
-	for _, text := range []string{"file a.go\n", "mutant x\n- a\n", "mutant x\nfile a\n* b\n"} {
+	for _, text := range []string{"file a.go\n", "mutant x\n", "mutant x lost\n- a\n", "mutant x lost\nfile a\n* b\n"} {
 		if _, err := readMutants(text); err == nil {
 			t.Errorf("%q: got no error", text)
 		}

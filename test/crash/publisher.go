@@ -17,8 +17,10 @@ type publisher struct {
 	number int
 	window int           // handshakes that may be open at a time
 	pause  time.Duration // between two bursts, on average
+	slow   time.Duration // it looks at what has come at most this much later
 
 	next        uint16
+	unread      []unread
 	unanswered  []handshake // PUBLISH sent, in this order
 	released    []handshake // PUBREL sent, in this order
 	outstanding atomic.Int32
@@ -30,12 +32,23 @@ type handshake struct {
 	message  messageID
 }
 
+// unread is an answer that has come and that the client has not looked at. With its
+// connection it is lost, as if it had been on its way: the broker has recorded what the
+// client sends again.
+type unread struct {
+	answer packet.Packet
+	due    time.Time
+}
+
 func newPublisher(r *run, number int) *publisher {
 	p := &publisher{number: number, peer: peer{run: r, id: fmt.Sprintf("crash-publisher-%d", number),
 		version: versionOf(number), random: r.randomOf(1, number)}}
 	p.window = 1 + p.random.IntN(20)
 	if number == 0 {
 		p.window = 20
+	}
+	if number%3 != 2 {
+		p.slow = 20 * time.Millisecond
 	}
 	p.pause = time.Duration(float64(time.Second) * float64(1+p.window) / 2 / r.rate)
 	return p
@@ -59,6 +72,7 @@ func (p *publisher) live(ctx context.Context) {
 		if !resumed {
 			p.unanswered, p.released = nil, nil // the broker knows nothing of them [MQTT-3.2.2-5]
 		}
+		p.unread = nil
 		if p.again() == nil {
 			p.talk(ctx)
 		}
@@ -96,8 +110,9 @@ func (p *publisher) packetOf(h handshake, again bool) *packet.Publish {
 // talk publishes and answers until the connection ends, which the client does itself now and then.
 func (p *publisher) talk(ctx context.Context) {
 	leave := time.After(p.between(time.Second, 8*time.Second))
-	burst := time.NewTimer(0)
+	burst, read := time.NewTimer(0), time.NewTimer(0)
 	defer burst.Stop()
+	defer read.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -105,8 +120,21 @@ func (p *publisher) talk(ctx context.Context) {
 		case <-leave:
 			return
 		case received, ok := <-p.in:
-			if !ok || p.receive(received) != nil {
+			if !ok {
 				return
+			}
+			due := time.Now().Add(p.between(0, p.slow))
+			if n := len(p.unread); n > 0 && due.Before(p.unread[n-1].due) {
+				due = p.unread[n-1].due
+			}
+			p.unread = append(p.unread, unread{received, due})
+			read.Reset(time.Until(p.unread[0].due))
+		case <-read.C:
+			if p.read() != nil {
+				return
+			}
+			if len(p.unread) > 0 {
+				read.Reset(time.Until(p.unread[0].due))
 			}
 		case <-burst.C:
 			if p.run.quiet.Load() {
@@ -122,6 +150,16 @@ func (p *publisher) talk(ctx context.Context) {
 			burst.Reset(p.between(0, 2*p.pause))
 		}
 	}
+}
+
+// read looks at the answers that are due.
+func (p *publisher) read() error {
+	for now := time.Now(); len(p.unread) > 0 && !p.unread[0].due.After(now); p.unread = p.unread[1:] {
+		if err := p.receive(p.unread[0].answer); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // publish sends at most n new messages, as the window allows.
