@@ -44,6 +44,7 @@ func TestShifts(t *testing.T) {
 		{"with another QoS", 0, one, 9, false},
 		{"with another Subscription Identifier", 0, two, 0, false},
 		{"unsubscribed", 1, two, 9, false},
+		{"unsubscribed, and it came with QoS 0", 1, colibri.AtMostOnce, 0, false},
 		{"not answered", 2, two, 9, true},
 		{"never subscribed", 3, two, 9, false},
 	} {
