@@ -15,7 +15,7 @@ import (
 // numbers or are written in their order.
 
 const (
-	checkpointBytes  = 128 << 20 // Config.CheckpointBytes
+	checkpointBytes  = 48 << 20  // Config.CheckpointBytes
 	checkpointGrowth = 3         // a Log is left alone that is smaller than this many times what lived at the last checkpoint
 	pieceBytes       = 256 << 10 // what is written at a time; the next piece waits until it is recorded
 	pieceDeliveries  = 1000      // and looked at while a Session is locked

@@ -24,7 +24,7 @@ type Config struct {
 	// Log records what must survive; nil keeps it in memory only.
 	Log Log
 	// CheckpointBytes is how large the Log gets before it is shortened for the first time;
-	// 128 MiB when it is 0. Afterwards it may grow to three times what lived then.
+	// 48 MiB when it is 0. Afterwards it may grow to three times what lived then.
 	CheckpointBytes int64
 	// LogFailed is called once, in a goroutine of its own, when the Log cannot be written any
 	// more. All connections are closed then and no more are taken: what is left is Shutdown.

@@ -17,6 +17,9 @@ import (
 // colibri_sync interval.
 const stateSync = time.Second
 
+// stateSegment is the size of the files: the log is shortened by whole ones.
+const stateSegment = 16 << 20
+
 // openState opens the log in the directory where this broker keeps its state; nil when it
 // keeps none. why says why it does not, if nobody has asked for that.
 func (s *brokerServer) openState() (l *disk.Log, why string, err error) {
@@ -40,7 +43,7 @@ func (s *brokerServer) openState() (l *disk.Log, why string, err error) {
 		return nil, "", err
 	}
 	s.stateDir = dir
-	o := wal.Options{QuotaBytes: int64(c.Own.StateQuota)}
+	o := wal.Options{SegmentBytes: stateSegment, QuotaBytes: int64(c.Own.StateQuota)}
 	if c.Own.Sync == "interval" {
 		o.SyncInterval = stateSync
 	}
