@@ -32,6 +32,9 @@ const (
 // ends within five seconds of the signal.
 const shutdownTime = 4 * time.Second
 
+// drainTime is how long it may take before that to send the clients elsewhere.
+const drainTime = time.Minute
+
 // brokerOptions are the flags of the broker.
 type brokerOptions struct {
 	configFile     string
@@ -429,6 +432,9 @@ func (s *brokerServer) serve() (err error) {
 		select {
 		case <-s.env.ctx.Done():
 			s.log.printf(logInformation, "Shutting down.")
+			if to := s.config.Own.ServerReference; to != "" {
+				s.drain(b, to)
+			}
 			s.shutdown(b)
 			return nil
 		case err := <-broken:
@@ -453,6 +459,18 @@ func (s *brokerServer) shutdown(b *broker.Broker) {
 	defer stop()
 	if err := b.Shutdown(ctx); err != nil {
 		s.log.printf(logWarning, "Some clients did not take their last packets in time; their connections are closed now.")
+	}
+}
+
+// drain sends all clients to another server, one after the other.
+func (s *brokerServer) drain(b *broker.Broker, to string) {
+	s.log.printf(logNotice, "Sending all clients to %s.", shown(to))
+	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+	defer cancel()
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := b.Drain(ctx, to); err != nil {
+		s.log.printf(logWarning, "Not all clients have left in time.")
 	}
 }
 

@@ -78,3 +78,22 @@ func freePort(t *testing.T) string {
 	defer l.Close()
 	return fmt.Sprint(l.Addr().(*net.TCPAddr).Port)
 }
+
+// TestBrokerDrain covers a broker that sends its clients to another when it ends.
+func TestBrokerDrain(t *testing.T) {
+	b := startConfigured(t, "listener 0 127.0.0.1\nallow_anonymous true\ncolibri_server_reference other.example:1883\n")
+	client := dialRaw(t, "tcp", b.address(), colibri.V5)
+	client.connect(packet.Connect{ClientID: "client"})
+	b.cancel()
+	got, ok := client.receive().(*packet.Disconnect)
+	if !ok || got.Code != colibri.UseAnotherServer {
+		t.Fatalf("got %v, want a DISCONNECT with 0x9C", got)
+	}
+	if to, _ := got.Properties.Value(colibri.ServerReference); to != "other.example:1883" {
+		t.Errorf("Server Reference: got %q", to)
+	}
+	b.until(`Sending all clients to other\.example:1883\.`)
+	if code := <-b.exit; code != exitOK {
+		t.Errorf("exit code: got %d, want 0", code)
+	}
+}

@@ -8,6 +8,7 @@ type Own struct {
 	ShareStrategy    string // which member of a Shared Subscription is next: see shareStrategies
 	Sync             string // when the state is synced: always (before each acknowledgement) or interval
 	StateQuota       int    // bytes of the state on disk
+	ServerReference  string // where clients are sent when this broker ends; empty for nowhere
 	DisconnectDenied bool   // clients before 5.0 that publish what they may not
 	CheckPayloads    bool   // refuse what is not the UTF-8 that its Payload Format Indicator says
 
@@ -54,6 +55,10 @@ func ownOptions() []option {
 		}},
 		{names: words("colibri_sync"), standard: syncs[0], set: func(r *reader, v value) error {
 			return r.oneOf(v.text, syncs, &r.config.Own.Sync)
+		}},
+		{names: words("colibri_server_reference"), set: func(r *reader, v value) error {
+			r.config.Own.ServerReference = v.text
+			return nil
 		}},
 		count("colibri_state_quota", "0", 0, func(o *Own) *int { return &o.StateQuota }),
 		yes("colibri_disconnect_denied", func(o *Own) *bool { return &o.DisconnectDenied }),
