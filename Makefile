@@ -3,6 +3,7 @@
 GO ?= go
 TOOL = $(GO) tool -modfile=tools/go.mod
 MQLOAD_C ?= ../shared/tools/mqload.c
+ONLY ?=
 FUZZTIME ?= 30s
 SIMTIME ?= 60s
 KILLS ?= 20
@@ -45,8 +46,8 @@ docs/CONFORMANCE.md: FORCE
 	$(GO) run ./internal/spec/conformance
 FORCE:
 
-bench: build ## our broker beside Debian's mosquitto; writes docs/benchmarks.md
-	$(GO) run ./test/bench -mqload $(MQLOAD_C) -colibri bin/colibri -out docs/benchmarks.md
+bench: build ## our broker beside Debian's mosquitto; writes docs/benchmarks.md, or of it ONLY=live,durable,start
+	$(GO) run ./test/bench -mqload $(MQLOAD_C) -colibri bin/colibri -out docs/benchmarks.md -only "$(ONLY)"
 
 crash: build ## kill -9 the broker KILLS times under load; fails when anything acknowledged is lost or doubled
 	$(GO) run ./test/crash -colibri bin/colibri -kills $(KILLS) -seed $(SEED)

@@ -1,16 +1,14 @@
 // Command bench compares our broker with Debian's mosquitto in one run, by an
-// independent load generator that also checks every delivery, and writes the table of
+// independent load generator that also checks every delivery, and writes the tables of
 // docs/benchmarks.md. Nothing else may run on the machine meanwhile.
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,7 +16,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -57,74 +54,145 @@ func load(scenario string, qos int, more ...string) []string {
 	return append([]string{"--scenario", scenario, "--qos", strconv.Itoa(qos)}, more...)
 }
 
-// contender is a broker under test.
-type contender struct {
+// options are what the command line says.
+type options struct {
+	mqload, colibri, out string
+	disk                 string // where the state of a broker lies while it is measured
+	row                  string
+	runs                 int
+	seconds, scale       float64
+}
+
+type section struct {
 	name string
-	// start returns the command that serves on a port of this machine.
-	start func(dir string, port int) (*exec.Cmd, error)
+	// measure returns what stands between the marks of the section. dir is empty and will
+	// be removed.
+	measure func(o *options, dir string) (text string, err error)
+}
+
+// sections are the parts of the page that are measured, in the order of their measuring.
+var sections = []section{
+	{"live", live},
+	{"durable", durable},
+	{"start", start},
 }
 
 func main() {
-	source := flag.String("mqload", "", "source `file` of the load generator")
-	colibri := flag.String("colibri", "bin/colibri", "our `binary`")
-	out := flag.String("out", "docs/benchmarks.md", "`file` whose table is replaced")
-	runs := flag.Int("runs", 3, "interleaved runs; the table shows their medians")
-	seconds := flag.Float64("seconds", 3, "length of each measurement")
-	only := flag.String("only", "", "only rows whose name contains this; the file is not written")
+	var o options
+	flag.StringVar(&o.mqload, "mqload", "", "source `file` of the load generator of the section live")
+	flag.StringVar(&o.colibri, "colibri", "bin/colibri", "our `binary`")
+	flag.StringVar(&o.out, "out", "docs/benchmarks.md", "`file` whose sections are replaced")
+	flag.StringVar(&o.disk, "disk", "", "`directory` on the disk that the sections durable and start use (default a temporary one)")
+	flag.StringVar(&o.row, "row", "", "only rows of the section live whose name contains this; that section is not written")
+	flag.IntVar(&o.runs, "runs", 3, "interleaved runs; the tables show their medians")
+	flag.Float64Var(&o.seconds, "seconds", 3, "length of each measurement")
+	flag.Float64Var(&o.scale, "scale", 1, "of the numbers in the section start; less than 1 for a trial")
+	only := flag.String("only", "", "only these of the sections live, durable and start, with commas between; the others of the file stay")
 	flag.Parse()
-	if err := bench(*source, *colibri, *out, *only, *runs, *seconds); err != nil {
+	if err := bench(&o, *only); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func bench(source, colibri, out, only string, runs int, seconds float64) error {
-	dir, err := os.MkdirTemp("", "colibri-bench-")
-	if err != nil {
+func bench(o *options, only string) error {
+	chosen := strings.FieldsFunc(only, func(r rune) bool { return r == ',' })
+	for _, name := range chosen {
+		if !slices.ContainsFunc(sections, func(s section) bool { return s.name == name }) {
+			return fmt.Errorf("there is no section %q; they are live, durable and start", name)
+		}
+	}
+	if err := findDisk(&o.disk); err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	mqload, err := buildGenerator(source, dir)
+	for _, s := range sections {
+		if len(chosen) > 0 && !slices.Contains(chosen, s.name) {
+			continue
+		}
+		dir, err := os.MkdirTemp(o.disk, "colibri-bench-")
+		if err != nil {
+			return err
+		}
+		text, err := s.measure(o, dir)
+		if err := errors.Join(err, os.RemoveAll(dir)); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+		if s.name == "live" && o.row != "" {
+			continue
+		}
+		if err := replaceSection(o.out, s.name, text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// live measures what the brokers cost while everybody is there and nothing is kept.
+func live(o *options, dir string) (string, error) {
+	mqload, err := buildGenerator(o.mqload, dir)
 	if err != nil {
-		return err
+		return "", err
 	}
 	mosquitto, err := findMosquitto()
 	if err != nil {
-		return err
+		return "", err
 	}
 	contenders := []contender{
-		colibriBroker(colibri),
+		colibriBroker(o.colibri),
 		mosquittoBroker("Mosquitto", mosquitto, ""),
 		mosquittoBroker("Mosquitto, set_tcp_nodelay", mosquitto, "set_tcp_nodelay true\n"),
 	}
 	results := make([]result, 0, len(rows))
 	for _, r := range rows {
-		if !strings.Contains(r.name, only) {
+		if !strings.Contains(r.name, o.row) {
 			continue
 		}
 		measured := result{row: r, values: make([][]float64, len(contenders)), latency: make([][]float64, len(contenders)),
 			faults: make([]int, len(contenders))}
-		for run := range runs {
-			for i := range contenders {
-				c := (i + run) % len(contenders) // each goes first in turn
-				m, err := measure(contenders[c], mqload, dir, r, seconds)
-				if err != nil {
-					return fmt.Errorf("%s, %s: %w", contenders[c].name, r.name, err)
-				}
-				measured.values[c] = append(measured.values[c], m.value)
-				measured.latency[c] = append(measured.latency[c], m.p50)
-				if !m.ok {
-					measured.faults[c]++
-				}
+		err := interleaved(o.runs, len(contenders), func(c int) error {
+			m, err := measure(contenders[c], mqload, dir, r, o.seconds)
+			if err != nil {
+				return fmt.Errorf("%s, %s: %w", contenders[c].name, r.name, err)
 			}
+			measured.values[c] = append(measured.values[c], m.value)
+			measured.latency[c] = append(measured.latency[c], m.p50)
+			if !m.ok {
+				measured.faults[c]++
+			}
+			return nil
+		})
+		if err != nil {
+			return "", err
 		}
 		fmt.Fprintln(os.Stdout, measured.line())
 		results = append(results, measured)
 	}
-	if only != "" {
-		return nil
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s; %s with its defaults. %d interleaved runs of %g s each, every one on a freshly started broker.\n\n",
+		where(), mosquittoVersion(mosquitto), o.runs, o.seconds)
+	b.WriteString("| broker CPU µs per message (bytes for the last row) | Colibri | Mosquitto | Mosquitto, set_tcp_nodelay | Mosquitto ÷ Colibri |\n|---|---|---|---|---|\n")
+	for _, r := range results {
+		b.WriteString(r.line() + "\n")
 	}
-	return write(out, results, mosquittoVersion(mosquitto), runs, seconds)
+	return b.String(), nil
+}
+
+// interleaved calls measure once for each contender in each run.
+func interleaved(runs, contenders int, measure func(c int) error) error {
+	for run := range runs {
+		for i := range contenders {
+			if err := measure((i + run) % contenders); err != nil { // each goes first in turn
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// where says when and on what the measurement was made.
+func where() string {
+	return fmt.Sprintf("%s, %d CPUs, %s/%s; Colibri built by %s", time.Now().UTC().Format("2 January 2006"),
+		runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version())
 }
 
 func buildGenerator(source, dir string) (string, error) {
@@ -138,40 +206,6 @@ func buildGenerator(source, dir string) (string, error) {
 	return program, nil
 }
 
-func findMosquitto() (string, error) {
-	for _, name := range []string{"mosquitto", "/usr/sbin/mosquitto"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path, nil
-		}
-	}
-	return "", errors.New("mosquitto is not there to compare with; run test/interop/setup.sh")
-}
-
-func mosquittoVersion(program string) string {
-	text, _ := exec.Command(program, "-h").Output()
-	line, _, _ := strings.Cut(string(text), "\n")
-	return line
-}
-
-func colibriBroker(program string) contender {
-	return contender{"Colibri", func(_ string, port int) (*exec.Cmd, error) {
-		return exec.Command(program, "broker", "-q", "-p", strconv.Itoa(port)), nil
-	}}
-}
-
-// mosquittoBroker runs as it comes but for more, without a log and with room in its
-// queues for the whole window of the generator, as it drops what does not fit.
-func mosquittoBroker(name, program, more string) contender {
-	return contender{name, func(dir string, port int) (*exec.Cmd, error) {
-		file := filepath.Join(dir, "mosquitto.conf")
-		text := fmt.Sprintf("listener %d 127.0.0.1\nallow_anonymous true\nlog_dest none\nmax_queued_messages 0\n%s", port, more)
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			return nil, err
-		}
-		return exec.Command(program, "-c", file), nil
-	}}
-}
-
 // measurement is what one run of the generator says.
 type measurement struct {
 	value float64
@@ -180,27 +214,12 @@ type measurement struct {
 }
 
 func measure(c contender, mqload, dir string, r row, seconds float64) (measurement, error) {
-	port, err := freePort()
+	broker, err := c.serve(dir)
 	if err != nil {
 		return measurement{}, err
 	}
-	broker, err := c.start(dir, port)
-	if err != nil {
-		return measurement{}, err
-	}
-	var said bytes.Buffer
-	broker.Stderr = &said
-	if err := broker.Start(); err != nil {
-		return measurement{}, err
-	}
-	defer func() {
-		broker.Process.Signal(syscall.SIGTERM)
-		broker.Wait()
-	}()
-	if err := answering(port); err != nil {
-		return measurement{}, fmt.Errorf("the broker does not answer: %w: %s", err, said.String())
-	}
-	args := append([]string{"--port", strconv.Itoa(port), "--broker-pid", strconv.Itoa(broker.Process.Pid),
+	defer broker.stop()
+	args := append([]string{"--port", strconv.Itoa(broker.port), "--broker-pid", strconv.Itoa(broker.pid()),
 		"--duration", fmt.Sprint(seconds)}, r.args...)
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
@@ -219,29 +238,6 @@ func measure(c contender, mqload, dir string, r row, seconds float64) (measureme
 		m.p50, _ = latency["p50"].(float64)
 	}
 	return m, nil
-}
-
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
-}
-
-func answering(port int) error {
-	deadline := time.Now().Add(10 * time.Second)
-	for {
-		nc, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err == nil {
-			return nc.Close()
-		}
-		if time.Now().After(deadline) {
-			return err
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
 }
 
 // result is a row with what was measured: by contender, a value for each run.
@@ -280,32 +276,4 @@ func median(values []float64) float64 {
 		return 0
 	}
 	return sorted[len(sorted)/2]
-}
-
-const (
-	tableBegin = "<!-- table: made by make bench -->"
-	tableEnd   = "<!-- end of table -->"
-)
-
-// write replaces the table in the file and leaves the text around it.
-func write(file string, results []result, mosquitto string, runs int, seconds float64) error {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n%s, %d CPUs, %s; Colibri built by %s; %s with its defaults. %d interleaved runs of %g s each, every one on a freshly started broker.\n\n",
-		tableBegin, time.Now().UTC().Format("2 January 2006"), runtime.NumCPU(), runtime.GOOS+"/"+runtime.GOARCH, runtime.Version(), mosquitto, runs, seconds)
-	b.WriteString("| broker CPU µs per message (bytes for the last row) | Colibri | Mosquitto | Mosquitto, set_tcp_nodelay | Mosquitto ÷ Colibri |\n|---|---|---|---|---|\n")
-	for _, r := range results {
-		b.WriteString(r.line() + "\n")
-	}
-	b.WriteString(tableEnd)
-	old, err := os.ReadFile(file)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	text := string(old)
-	before, rest, found := strings.Cut(text, tableBegin)
-	_, after, closed := strings.Cut(rest, tableEnd)
-	if !found || !closed {
-		before, after = "# Benchmarks\n\n", "\n"
-	}
-	return os.WriteFile(file, []byte(before+b.String()+after), 0o644)
 }
