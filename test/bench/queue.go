@@ -21,7 +21,8 @@ const (
 	queueClient  = "bench-queue" // whose Session queues while its client is away
 	payloadBytes = 256
 	warmUp       = 500 * time.Millisecond
-	patience     = 2 * time.Minute // for one answer of the broker; it may have to start first
+	patience     = 2 * time.Minute  // for one answer of the broker; it may have to start first
+	silence      = 20 * time.Second // while a queue is fetched
 )
 
 // queued is what one run of queueing has measured.
@@ -262,7 +263,7 @@ func fetch(broker *process, acknowledged []uint64) error {
 	buffer := make([]byte, 64<<10)
 	held := 0
 	for got < want {
-		nc.SetDeadline(time.Now().Add(patience))
+		nc.SetDeadline(time.Now().Add(silence))
 		n, err := nc.Read(buffer[held:])
 		if err != nil {
 			return fmt.Errorf("%d of %d have come: %w", got, want, err)
