@@ -81,7 +81,8 @@ type held struct {
 type recording struct {
 	done    atomic.Bool
 	gated   bool
-	corked  *conn // whose CONNACK waits
+	corked  *conn        // whose CONNACK waits
+	after   []*recording // and these have to be done, too
 	holding []*liveSession
 	owing   []owing
 }
@@ -260,11 +261,13 @@ func (b *batch) recordReleased(s *liveSession, id uint16) {
 }
 
 // hold keeps a reply that promises something until the record step, and behind others of
-// its Session that wait: their order counts [MQTT-4.6.0-2] [MQTT-4.6.0-3] [MQTT-4.6.0-4].
+// its Session that wait: their order counts [MQTT-4.6.0-1] [MQTT-4.6.0-2] [MQTT-4.6.0-3]
+// [MQTT-4.6.0-4].
 // It returns false for one that may leave at once. The caller holds the lock of c's
 // Session, or r is a QoS 0 PUBLISH.
 func (b *batch) hold(c *conn, r *session.Reply) bool {
 	s := c.session
+	promises := true
 	switch r.Type {
 	case packet.PINGRESP:
 		return false
@@ -273,22 +276,22 @@ func (b *batch) hold(c *conn, r *session.Reply) bool {
 			return false
 		}
 		b.recordSent(s, r)
-		if r.Delivery.QoS != colibri.ExactlyOnce {
-			return false
-		}
+		promises = r.Delivery.QoS == colibri.ExactlyOnce && !r.Dup
 	case packet.PUBREL:
+		promises = !r.Resent
 		if r.Number != 0 && s.log != nil {
 			b.entries = journal.Append(b.entries, journal.PubrecReceived{Session: s.number, Delivery: r.Number, PacketID: r.PacketID})
 		}
 	}
-	if len(b.entries) == 0 && s.held == nil {
+	promises = promises && len(b.entries) > 0
+	if !promises && s.held == nil {
 		return false
 	}
 	h := held{to: c, reply: *r}
 	if r.Type == packet.PUBLISH {
 		h.own = *r.Delivery
 	}
-	if len(b.entries) > 0 {
+	if promises {
 		h.recording = b.begun()
 		b.holding = append(b.holding, s)
 	}
@@ -393,10 +396,45 @@ func (b *Broker) recorded(r *recording, err error) {
 		s.mu.Unlock()
 	}
 	if r.corked != nil {
-		r.corked.out.cork(false)
-		r.corked.flush(batch.writer)
+		b.uncork(r, batch.writer)
 	}
 	batch.recordAndReply()
+}
+
+// resume has c wait, with its CONNACK and all behind it, until the Log has what its Session
+// was about to send before: what goes out again must not be unknown after a crash. The
+// replies themselves were for a connection that is no more. The caller holds s.mu.
+func (b *batch) resume(c *conn, s *liveSession) {
+	r := b.begun()
+	r.corked = c
+	c.out.cork(true)
+	if s.held != nil {
+		for i := range s.held.replies {
+			if before := s.held.replies[i].recording; before != nil {
+				r.after = append(r.after, before)
+			}
+		}
+		s.held = nil
+	}
+}
+
+// uncork lets the CONNACK go that has waited for r. What was decided before it may reach the
+// Log behind it, but not behind what is appended now.
+func (b *Broker) uncork(r *recording, w *writer) {
+	for _, before := range r.after {
+		if !before.done.Load() {
+			b.log.Append(0, nil, func(_ Pos, err error) {
+				if err == nil || errors.Is(err, ErrRefused) {
+					other := writers.Get().(*writer)
+					b.uncork(r, other)
+					writers.Put(other)
+				}
+			})
+			return
+		}
+	}
+	r.corked.out.cork(false)
+	r.corked.flush(w)
 }
 
 // refused drops the replies that promise what the Log has not taken, and closes their

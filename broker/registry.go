@@ -146,8 +146,7 @@ func (b *Broker) join(c *conn, clientID string, cleanStart bool, o session.Optio
 	s.due = time.Time{}
 	s.state.Open(o)
 	if batch.recordOpened(s, o); len(batch.entries) > 0 {
-		c.out.cork(true) // until the Log has what the CONNACK promises
-		batch.begun().corked = c
+		batch.resume(c, s)
 	}
 	c.out.add(func(buf []byte) []byte { return append(buf, connack(present)...) }) // [MQTT-3.2.0-1]
 	b.conns.add(c)

@@ -146,6 +146,7 @@ func (s *Session) Resume(out *Output) {
 			return
 		case state == flow.AwaitPubcomp:
 			out.acknowledge(packet.PUBREL, id, colibri.Success) // [MQTT-4.3.3-6]: never the PUBLISH again
+			out.Replies[len(out.Replies)-1].Resent = true
 		default:
 			out.Replies = append(out.Replies, Reply{Type: packet.PUBLISH, PacketID: id, Dup: true, Delivery: d}) // [MQTT-3.3.1-1]
 		}

@@ -99,6 +99,7 @@ type Reply struct {
 	Number   uint64            // PUBREL: of the Delivery whose PUBREC has come; 0 when it is not recorded
 	Reason   string            // for a 5.0 client that takes it, in plain words; empty without one
 	Dup      bool              // PUBLISH
+	Resent   bool              // PUBREL after a reconnection
 	Delivery *colibri.Delivery // PUBLISH; belongs to the Session, valid until the next call
 	Packet   packet.Packet     // SUBACK, UNSUBACK
 }

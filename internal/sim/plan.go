@@ -13,6 +13,7 @@ type plan struct {
 	limits   broker.Limits
 	whenFull broker.WhenFull
 	strategy broker.SharedStrategy
+	recorded bool // the broker has a Log
 	clients  []*client
 	topics   []string
 	filters  []string
@@ -59,6 +60,7 @@ func newPlan(r *rand.Rand) plan {
 	if r.IntN(3) == 0 {
 		p.limits.ReceiveMaximum = uint16(1 + r.IntN(8))
 	}
+	p.recorded = r.IntN(2) == 0
 	p.strategy = []broker.SharedStrategy{broker.SharedRoundRobin, broker.SharedLeastInflight, broker.SharedSticky,
 		broker.SharedHashClient, broker.SharedHashTopic}[r.IntN(5)]
 	count := 2 + r.IntN(9)

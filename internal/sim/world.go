@@ -133,7 +133,11 @@ func Run(t *testing.T, seed uint64, report func(*Violation)) (result Result) {
 		w.plan = newPlan(w.rand)
 		w.clients = w.plan.clients
 		var err error
-		w.broker, err = broker.New(broker.Config{Limits: w.plan.limits, WhenFull: w.plan.whenFull, SharedStrategy: w.plan.strategy, Events: w.event, Logger: slog.New(&watcher{world: w})})
+		config := broker.Config{Limits: w.plan.limits, WhenFull: w.plan.whenFull, SharedStrategy: w.plan.strategy, Events: w.event, Logger: slog.New(&watcher{world: w})}
+		if w.plan.recorded {
+			config.Log = newLateLog()
+		}
+		w.broker, err = broker.New(config)
 		if err != nil {
 			t.Fatalf("New: %v", err)
 		}
