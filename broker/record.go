@@ -260,11 +260,10 @@ func (b *batch) recordReleased(s *liveSession, id uint16) {
 	}
 }
 
-// hold keeps a reply that promises something until the record step, and behind others of
-// its Session that wait: their order counts [MQTT-4.6.0-1] [MQTT-4.6.0-2] [MQTT-4.6.0-3]
-// [MQTT-4.6.0-4].
-// It returns false for one that may leave at once. The caller holds the lock of c's
-// Session, or r is a QoS 0 PUBLISH.
+// hold keeps a reply that promises something until the record step, and all behind others
+// of its Session that wait: their order counts [MQTT-4.6.0-1] [MQTT-4.6.0-2]
+// [MQTT-4.6.0-3] [MQTT-4.6.0-4]. It returns false for one that may leave at once. The
+// caller holds the lock of c's Session, or r is a QoS 0 PUBLISH.
 func (b *batch) hold(c *conn, r *session.Reply) bool {
 	s := c.session
 	promises := true
@@ -393,6 +392,9 @@ func (b *Broker) recorded(r *recording, err error) {
 		batch.release(s)
 		batch.other.Reset()
 		s.pump(batch, &batch.other)
+		if s.state.WantsRetained() {
+			go b.supplyRetained(s)
+		}
 		s.mu.Unlock()
 	}
 	if r.corked != nil {

@@ -12,11 +12,13 @@ import (
 
 var (
 	simTime = flag.Duration("simtime", 0, "how long TestSim runs; 0: a fixed number of seeds")
+	simLog  = flag.Bool("simlog", false, "give the broker a Log in every other run")
 	simSeed = flag.Uint64("simseed", 0, "the one seed that TestSim runs, again and again; 0: many")
 )
 
 // TestSim runs seed after seed.
 func TestSim(t *testing.T) {
+	Recorded = *simLog
 	var total Counts
 	seeds, steps := 0, 0
 	began, told := time.Now(), time.Now()
