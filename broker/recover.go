@@ -19,12 +19,9 @@ func (b *Broker) recover() error {
 	}
 	state := journal.NewState()
 	frames := 0
-	err := b.log.Read(context.Background(), b.peers.Self(), 0, math.MaxUint64, func(at Pos, frame []byte) error {
+	err := b.log.Read(context.Background(), b.peers.Self(), 0, math.MaxUint64, func(_ Pos, frame []byte) error {
 		frames++
-		if err := state.Fold(frame); err != nil {
-			return fmt.Errorf("at position %d: %w", at, err)
-		}
-		return nil
+		return state.Fold(frame)
 	})
 	if err != nil {
 		return fmt.Errorf("broker: the log cannot be read: %w", err)

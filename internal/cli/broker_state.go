@@ -30,13 +30,9 @@ func (s *brokerServer) openState() (l *disk.Log, why string, err error) {
 	case c.Persistence == config.Unset && s.env.mosquitto:
 		return nil, "", nil // as the manual of Mosquitto says
 	}
-	name := "colibri"
-	if c.PersistenceLocation == "" && c.Persistence == config.Unset {
-		port := s.statePort()
-		if port == 0 {
-			return nil, ", as its port changes with each start", nil
-		}
-		name = filepath.Join(name, strconv.Itoa(port)) // two brokers on one machine need two
+	name := s.stateName()
+	if name == "" {
+		return nil, ", as its port changes with each start", nil
 	}
 	dir, err := stateDirectory(c, name)
 	if err != nil {
@@ -55,6 +51,19 @@ func (s *brokerServer) openState() (l *disk.Log, why string, err error) {
 		return nil, "", fmt.Errorf("the state in %s cannot be opened: %w", dir, err)
 	}
 	return l, "", nil
+}
+
+// stateName returns the name of the directory, below the location; empty for none, as the
+// port changes with each start.
+func (s *brokerServer) stateName() string {
+	if s.config.PersistenceLocation != "" || s.config.Persistence != config.Unset {
+		return "colibri"
+	}
+	port := s.statePort()
+	if port == 0 {
+		return ""
+	}
+	return filepath.Join("colibri", strconv.Itoa(port)) // two brokers on one machine need two
 }
 
 // statePort returns the port after which the state is named: the first one. It is 0 when

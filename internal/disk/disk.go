@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 
 	"github.com/colibri-mqtt/colibri/broker"
 	"github.com/colibri-mqtt/colibri/internal/wal"
@@ -14,8 +15,8 @@ import (
 // Log is a broker.Log in a directory of this machine. It has one lane. Its methods may be
 // called from any goroutine, Close not from a done function.
 type Log struct {
-	wal      *wal.Log
-	interval bool
+	wal *wal.Log
+	dir string
 }
 
 // Open opens the log in a directory, which it creates if need be and keeps for itself until
@@ -25,7 +26,7 @@ func Open(dir string, o wal.Options) (*Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Log{l, o.SyncInterval > 0}, nil
+	return &Log{l, dir}, nil
 }
 
 // Torn returns what a crash has left at the end and was cut; nil for nothing.
@@ -46,16 +47,19 @@ func (l *Log) Append(_ int, entries []byte, done func(broker.Pos, error)) {
 }
 
 // Read implements broker.Log for the frames that the log held when it was opened, before
-// the first Append.
+// the first Append. An error of fn is returned with file and offset.
 func (l *Log) Read(ctx context.Context, _ broker.NodeID, from, upTo broker.Pos, fn func(broker.Pos, []byte) error) error {
 	return l.wal.Replay(func(at wal.Pos, frame []byte) error {
-		if at := broker.Pos(at); at < from || at >= upTo {
+		if pos := broker.Pos(at); pos < from || pos >= upTo {
 			return nil
 		}
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		return fn(broker.Pos(at), frame)
+		if err := fn(broker.Pos(at), frame); err != nil {
+			return fmt.Errorf("%s, offset %d: %w", filepath.Join(l.dir, at.File()), at.Offset(), err)
+		}
+		return nil
 	})
 }
 

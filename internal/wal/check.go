@@ -1,5 +1,10 @@
 package wal
 
+import (
+	"slices"
+	"strings"
+)
+
 // Report is what a log's directory holds.
 type Report struct {
 	Segments int
@@ -47,14 +52,38 @@ func check(system FS, dir string, fn func(Pos, []byte) error) (Report, error) {
 	return report, nil
 }
 
+// CheckLocked is Check with the lock: no Log moves the end meanwhile. What is open already
+// is a *LockedError.
+func CheckLocked(dir string) (Report, error) {
+	return locked(system{}, dir, func(r Report) (Report, error) { return r, nil })
+}
+
 // Repair cuts what a crash has left at the end of a log, and nothing else: the Report
-// says in Torn what that was. It does what Open does, with the lock.
+// says in Torn what that was. It does what Open does, with the lock, after a Check.
 func Repair(dir string) (Report, error) { return repair(system{}, dir) }
 
-func repair(system FS, dir string) (report Report, err error) {
-	report, err = check(system, dir, nil)
+func repair(system FS, dir string) (Report, error) {
+	return locked(system, dir, func(report Report) (Report, error) {
+		v, err := load(system, dir)
+		if err == nil {
+			report.Torn, err = v.settle()
+		}
+		if err != nil {
+			return report, openError(err)
+		}
+		return report, nil
+	})
+}
+
+// locked checks a log and calls do, with the lock. It leaves a directory alone that has
+// never been one.
+func locked(system FS, dir string, do func(Report) (Report, error)) (report Report, err error) {
+	names, err := system.ReadDir(dir)
 	if err != nil {
-		return report, err
+		return report, openError(err)
+	}
+	if !slices.ContainsFunc(names, func(name string) bool { return name == lockName || strings.HasSuffix(name, suffix) }) {
+		return report, nil
 	}
 	v := &volume{fs: system, dir: dir}
 	lock, err := system.Lock(v.path(lockName))
@@ -66,12 +95,8 @@ func repair(system FS, dir string) (report Report, err error) {
 			err = e
 		}
 	}()
-	v, err = load(system, dir)
-	if err == nil {
-		report.Torn, err = v.settle()
+	if report, err = check(system, dir, nil); err != nil {
+		return report, err
 	}
-	if err != nil {
-		return report, openError(err)
-	}
-	return report, nil
+	return do(report)
 }

@@ -18,6 +18,15 @@ type Pos uint64
 // String returns "segment/offset".
 func (p Pos) String() string { return fmt.Sprintf("%d/%d", p>>32, uint32(p)) }
 
+// Segment returns the number of the segment.
+func (p Pos) Segment() uint32 { return uint32(p >> 32) }
+
+// File returns the name of the segment's file in the directory of the log.
+func (p Pos) File() string { return segmentName(p.Segment()) }
+
+// Offset returns where in the file the record begins, in bytes.
+func (p Pos) Offset() int64 { return int64(uint32(p)) }
+
 // Limits of Options.
 const (
 	minSegmentBytes = 4 << 10
