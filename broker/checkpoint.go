@@ -28,20 +28,35 @@ type checkpoints struct {
 	running sync.Mutex   // held during one
 	least   int64        // bytes: a smaller Log is left alone
 	at      atomic.Int64 // bytes of the Log from which the next is due
+	refused atomic.Bool  // the Log has refused something since the last: it may be due before
+	resting atomic.Int64 // until then there is none, in nanoseconds since 1970
 }
+
+// checkpointRest is how many times as long as a checkpoint has taken there is none: while all
+// that a Log at its quota holds is alive, each would only write the same again.
+const checkpointRest = 10
 
 // checkpointIfDue starts a checkpoint when the Log has grown enough.
 func (b *Broker) checkpointIfDue() {
-	if !b.durable || b.failed.Load() || b.log.Bytes() < max(b.checkpoints.least, b.checkpoints.at.Load()) || !b.checkpoints.running.TryLock() {
+	c := &b.checkpoints
+	least := c.least
+	if log, ok := b.log.(OverQuota); !c.refused.Load() && !(ok && log.Full()) {
+		least = max(least, c.at.Load())
+	}
+	if !b.durable || b.failed.Load() || b.log.Bytes() < least || time.Now().UnixNano() < c.resting.Load() || !c.running.TryLock() {
 		return
 	}
 	b.running.Add(1) // the sweep is counted, so Shutdown still waits
 	go func() {
 		defer b.running.Done()
-		defer b.checkpoints.running.Unlock()
+		defer c.running.Unlock()
+		began := time.Now()
+		c.refused.Store(false)
 		if written, ok := b.checkpoint(); ok {
-			b.checkpoints.at.Store(checkpointGrowth * written)
+			c.at.Store(checkpointGrowth * written)
 		}
+		now := time.Now()
+		c.resting.Store(now.Add(checkpointRest * now.Sub(began)).UnixNano())
 	}()
 }
 
@@ -98,7 +113,7 @@ func (w *snapshot) append() (done chan Pos) {
 		return nil
 	}
 	done = make(chan Pos, 1)
-	w.broker.log.Append(0, w.entries, func(pos Pos, err error) {
+	w.broker.appendOverQuota()(0, w.entries, func(pos Pos, err error) {
 		if err == nil {
 			done <- pos
 		}
@@ -157,7 +172,6 @@ func (w *snapshot) retained() {
 	}
 }
 
-// flushIfFull ends a piece that is large enough. It holds no lock.
 // flushIfFull ends a piece that is large enough. It holds no lock.
 func (w *snapshot) flushIfFull() {
 	if len(w.entries) >= pieceBytes {

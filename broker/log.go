@@ -59,7 +59,18 @@ type Log interface {
 	Bytes() int64
 	// Durability says what a done entry survives.
 	Durability() Level
+	// Close waits until all that was appended is done. Nothing is taken afterwards.
 	Close() error
+}
+
+// OverQuota is a Log with a quota that some entries may exceed: those of a checkpoint, as
+// nothing can be let go of before it is written, and those that make the state no larger.
+// While it is full, checkpoints follow each other.
+type OverQuota interface {
+	// Full reports whether the Log holds as much as its quota, or more.
+	Full() bool
+	// AppendOverQuota is Log.Append without the quota.
+	AppendOverQuota(lane int, entries []byte, done func(Pos, error))
 }
 
 // SessionID names a Session among all nodes.

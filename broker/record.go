@@ -107,6 +107,7 @@ func (b *batch) recordOpened(s *liveSession, o session.Options) {
 	}
 	if s.log == nil {
 		s.log = new(logged)
+		b.grows = true
 	}
 	b.entries = journal.Append(b.entries, journal.SessionOpened{Session: s.number, ClientID: s.clientID,
 		Version: o.Version, ExpiryInterval: s.state.ExpiryInterval()})
@@ -148,6 +149,7 @@ func (b *batch) recordSessionEnded(s *liveSession) {
 
 func (b *batch) recordGranted(s *liveSession, sub colibri.Subscription) {
 	if s.log != nil {
+		b.grows = true
 		b.entries = journal.Append(b.entries, journal.SubscriptionGranted{Session: s.number, Subscription: sub})
 	}
 }
@@ -166,6 +168,7 @@ func (b *batch) recordRetained(m *colibri.Message, number uint64) {
 	case len(m.Payload) == 0:
 		b.entries = journal.Append(b.entries, journal.RetainedRemoved{Number: number, Topic: m.Topic})
 	default:
+		b.grows = true
 		b.entries = journal.Append(b.entries, journal.RetainedSet{Number: number, Message: m})
 	}
 }
@@ -201,6 +204,7 @@ func (b *batch) recordDelivery(s *liveSession, d *colibri.Delivery) {
 func (b *batch) recordMessage(m *colibri.Message) {
 	if !b.stored.written {
 		b.stored.written = true
+		b.grows = true
 		b.entries = journal.Append(b.entries, journal.MessageStored{Number: b.stored.number, Message: m})
 	}
 }
@@ -336,7 +340,7 @@ func (b *batch) release(s *liveSession) {
 // recordsInFlight for the whole broker.
 func (b *batch) record() {
 	if len(b.entries) == 0 {
-		b.broker.log.Append(0, b.soon, nil)
+		b.broker.appendOverQuota()(0, b.soon, nil)
 		b.soon = b.soon[:0]
 		return
 	}
@@ -350,8 +354,21 @@ func (b *batch) record() {
 	}
 	b.entries = append(b.entries, b.soon...)
 	broker := b.broker
-	broker.log.Append(0, b.entries, func(_ Pos, err error) { broker.recorded(r, err) })
-	b.entries, b.soon, b.stored = b.entries[:0], b.soon[:0], stored{}
+	record := broker.log.Append
+	if !b.grows {
+		record = broker.appendOverQuota()
+	}
+	record(0, b.entries, func(_ Pos, err error) { broker.recorded(r, err) })
+	b.entries, b.soon, b.stored, b.grows = b.entries[:0], b.soon[:0], stored{}, false
+}
+
+// appendOverQuota returns how to append what makes the state no larger: a client must be able
+// to come for its messages, and to acknowledge them, when there is room for nothing new.
+func (b *Broker) appendOverQuota() func(lane int, entries []byte, done func(Pos, error)) {
+	if log, ok := b.log.(OverQuota); ok {
+		return log.AppendOverQuota
+	}
+	return b.log.Append
 }
 
 // recordsInFlight is the number of batches that may wait for the Log at a time; when it
@@ -442,6 +459,7 @@ func (b *Broker) uncork(r *recording, w *writer) {
 // refused drops the replies that promise what the Log has not taken, and closes their
 // connections. The deliveries stay in memory: their publishers send them again.
 func (b *Broker) refused(r *recording, err error) {
+	b.checkpoints.refused.Store(true)
 	why := &colibri.Error{Op: "record", Code: colibri.QuotaExceeded, Err: err}
 	var conns []*conn
 	if r.corked != nil {

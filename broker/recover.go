@@ -35,7 +35,7 @@ func (b *Broker) recover() error {
 	if err := state.Apply(recovered); err != nil {
 		return err
 	}
-	b.log.Append(0, journal.Append(entries, recovered), nil)
+	b.appendOverQuota()(0, journal.Append(entries, recovered), nil)
 	b.numbers.session.Store(state.LastSession)
 	b.numbers.message.Store(state.LastMessage)
 	b.numbers.retained.Store(state.LastRetained)

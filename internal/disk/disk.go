@@ -15,8 +15,9 @@ import (
 // Log is a broker.Log in a directory of this machine. It has one lane. Its methods may be
 // called from any goroutine, Close not from a done function.
 type Log struct {
-	wal *wal.Log
-	dir string
+	wal   *wal.Log
+	dir   string
+	quota int64 // bytes; 0 is without limit
 }
 
 // Open opens the log in a directory, which it creates if need be and keeps for itself until
@@ -26,7 +27,7 @@ func Open(dir string, o wal.Options) (*Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Log{l, dir}, nil
+	return &Log{l, dir, o.QuotaBytes}, nil
 }
 
 // Torn returns what a crash has left at the end and was cut; nil for nothing.
@@ -34,16 +35,28 @@ func (l *Log) Torn() *wal.Torn { return l.wal.Torn() }
 
 // Append implements broker.Log.
 func (l *Log) Append(_ int, entries []byte, done func(broker.Pos, error)) {
+	l.wal.Append(entries, answer(done))
+}
+
+// Full implements broker.OverQuota.
+func (l *Log) Full() bool { return l.quota > 0 && l.wal.Bytes() >= l.quota }
+
+// AppendOverQuota implements broker.OverQuota.
+func (l *Log) AppendOverQuota(_ int, entries []byte, done func(broker.Pos, error)) {
+	l.wal.AppendOverQuota(entries, answer(done))
+}
+
+// answer returns done for a wal.Log.
+func answer(done func(broker.Pos, error)) func(wal.Pos, error) {
 	if done == nil {
-		l.wal.Append(entries, nil)
-		return
+		return nil
 	}
-	l.wal.Append(entries, func(at wal.Pos, err error) {
+	return func(at wal.Pos, err error) {
 		if errors.Is(err, wal.ErrQuota) || errors.Is(err, wal.ErrFull) || errors.Is(err, wal.ErrTooLarge) {
 			err = fmt.Errorf("%w: %w", broker.ErrRefused, err)
 		}
 		done(broker.Pos(at), err)
-	})
+	}
 }
 
 // Read implements broker.Log for the frames that the log held when it was opened, before

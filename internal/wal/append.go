@@ -2,6 +2,7 @@ package wal
 
 import (
 	"encoding/binary"
+	"math"
 	"time"
 )
 
@@ -62,6 +63,16 @@ func (b *batch) reset() {
 // written with the next one that somebody waits for, or within soonTime. After a *StoppedError, and with it, nothing is
 // done successfully any more; whether the frame is in the log shows when it is opened again.
 func (l *Log) Append(frame []byte, done func(Pos, error)) {
+	l.append(frame, done, l.options.QuotaBytes)
+}
+
+// AppendOverQuota is Append without Options.QuotaBytes, for what has to be written before
+// Truncate can make room: a log at its quota could never be shortened otherwise.
+func (l *Log) AppendOverQuota(frame []byte, done func(Pos, error)) {
+	l.append(frame, done, math.MaxInt64/2)
+}
+
+func (l *Log) append(frame []byte, done func(Pos, error), quota int64) {
 	size := int64(recordBytes) + int64(len(frame))
 	frameSum := sum(frame)
 	l.mu.Lock()
@@ -71,7 +82,7 @@ func (l *Log) Append(frame []byte, done func(Pos, error)) {
 	case e.err != nil:
 	case len(frame) > MaxFrameBytes:
 		e.err = ErrTooLarge
-	case l.bytes+size > l.options.QuotaBytes:
+	case l.bytes+size > quota:
 		e.err = ErrQuota
 	}
 	if e.err != nil {

@@ -43,7 +43,7 @@ func (l *Log) commit() {
 // rest waits until there is work.
 func (l *Log) rest() {
 	due, ok := l.writer.due()
-	if !ok {
+	if !ok || l.Err() != nil { // after a failure nothing is synced any more
 		<-l.wake
 		return
 	}

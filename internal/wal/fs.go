@@ -35,6 +35,9 @@ type File interface {
 	Sync() error
 }
 
+// System returns the file system of the operating system.
+func System() FS { return system{} }
+
 // system is the file system of the operating system. Directories and files that it
 // makes are for their owner only.
 type system struct{}

@@ -41,7 +41,7 @@ type Options struct {
 	SegmentBytes int64
 	// QuotaBytes is how much all segments may hold; 0 is without limit. The files can be
 	// larger by one spare segment and by what is zeroed ahead, up to 1 MiB. An Append
-	// beyond gets ErrQuota.
+	// beyond gets ErrQuota; AppendOverQuota does not.
 	QuotaBytes int64
 	// PendingBytes is how much may wait to be written, by default 64 MiB. As much again
 	// may be on its way to the disk. An Append beyond gets ErrFull; a single frame may be
