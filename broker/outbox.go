@@ -176,7 +176,7 @@ func (o *outbox) acknowledge(t packet.Type, id uint16, code colibri.ReasonCode, 
 	}
 	buf := o.first
 	before := len(buf.b)
-	buf.b = appendPacket(buf.b, acknowledgement(t, id, code), v)
+	buf.b = packet.AppendAcknowledgement(buf.b, t, id, code, v)
 	size = len(buf.b) - before
 	o.grown(buf, size)
 	return o.promise(), size

@@ -59,7 +59,9 @@ func (s *liveSession) pumpOwn(b *batch, out *session.Output) {
 	if c == nil {
 		return
 	}
-	defer b.tally.countQueue(s, s.state.Queued(), s.state.QueuedPayload())
+	if queued := s.state.Queued(); queued > 0 { // it can only become shorter
+		defer b.tally.countQueue(s, queued, s.state.QueuedPayload())
+	}
 	for n := 0; ; n++ {
 		s.state.Resume(out)
 		if discarded := b.reply(c, out); !s.state.Waiting() {
