@@ -359,8 +359,8 @@ func (s *brokerServer) serve() (err error) {
 		return err
 	}
 	s.inMemory = why
-	logFailed := make(chan error, 1)
-	var log broker.Log // nil without a state
+	logFailed := make(chan error, 2) // of the broker and of the disk
+	var log broker.Log               // nil without a state
 	if state != nil {
 		log = state
 		if torn := state.Torn(); torn != nil {
@@ -392,6 +392,17 @@ func (s *brokerServer) serve() (err error) {
 			state.Close()
 		}
 		return err
+	}
+	if state != nil {
+		ended := make(chan struct{})
+		defer close(ended)
+		go func() {
+			select {
+			case <-state.Stopped(): // with colibri_sync interval nobody may wait for it
+				logFailed <- state.Err()
+			case <-ended:
+			}
+		}()
 	}
 	if s.config.Log.Topic {
 		publish := func(topic, line string) {

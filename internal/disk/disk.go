@@ -82,6 +82,13 @@ func (l *Log) Truncate(_ int, before broker.Pos) error { return l.wal.Truncate(w
 // Bytes implements broker.Log.
 func (l *Log) Bytes() int64 { return l.wal.Bytes() }
 
+// Stopped returns a channel that is closed when the disk has failed, also while nobody waits
+// for an append; Err says why.
+func (l *Log) Stopped() <-chan struct{} { return l.wal.Stopped() }
+
+// Err returns why the log records nothing more; nil while it does.
+func (l *Log) Err() error { return l.wal.Err() }
+
 // Durability implements broker.Log.
 func (l *Log) Durability() broker.Level { return broker.OnDisk }
 
