@@ -67,7 +67,7 @@ type snapshot struct {
 	stored  map[uint64]struct{} // messages that are written
 	written int64
 	ahead   int64 // of it, since the last wait
-	failed  bool
+	failed  atomic.Bool
 }
 
 // checkpoint is one checkpoint. It returns how much it has written; ok is false when it was
@@ -91,7 +91,7 @@ func (b *Broker) checkpoint() (written int64, ok bool) {
 	w.add(journal.Format{Version: journal.FormatVersion, LastSession: b.numbers.session.Load(),
 		LastMessage: b.numbers.message.Load(), LastRetained: b.numbers.retained.Load()})
 	w.flush() // all before is recorded then
-	if w.failed {
+	if w.failed.Load() {
 		return 0, false
 	}
 	if err := b.log.Truncate(0, begin); err != nil {
@@ -109,15 +109,15 @@ func (w *snapshot) flush() (at Pos) { return w.wait(w.append()) }
 // append appends the piece. A piece about a Session or a group is appended under its lock,
 // so that what is decided later is also written later; the Log copies and does not wait.
 func (w *snapshot) append() (done chan Pos) {
-	if len(w.entries) == 0 || w.failed {
+	if len(w.entries) == 0 || w.failed.Load() {
 		return nil
 	}
 	done = make(chan Pos, 1)
 	w.broker.appendOverQuota()(0, w.entries, func(pos Pos, err error) {
-		if err == nil {
-			done <- pos
+		if err != nil { // also of a piece that nobody waits for
+			w.failed.Store(true)
 		}
-		close(done)
+		done <- pos
 	})
 	w.written += int64(len(w.entries))
 	w.ahead += int64(len(w.entries))
@@ -140,13 +140,11 @@ func (w *snapshot) wait(done chan Pos) (at Pos) {
 		return 0
 	}
 	select {
-	case pos, ok := <-done:
-		w.failed = w.failed || !ok
-		return pos
+	case at = <-done:
 	case <-w.broker.lifetime.Done():
-		w.failed = true
-		return 0
+		w.failed.Store(true)
 	}
+	return at
 }
 
 // retained writes what is retained, under new numbers, and which topics have been cleared
@@ -164,7 +162,7 @@ func (w *snapshot) retained() {
 			return m
 		})
 		w.flushIfFull()
-		return !w.failed
+		return !w.failed.Load()
 	})
 	for name, number := range b.retained.cleared() {
 		w.add(journal.RetainedRemoved{Number: number, Topic: name})
@@ -203,7 +201,7 @@ func (w *snapshot) session(s *liveSession) {
 	}
 	last := s.log.deliveries
 	w.head(s)
-	for after, more := uint64(0), true; more && !w.failed; {
+	for after, more := uint64(0), true; more && !w.failed.Load(); {
 		n := 0
 		more = false
 		s.state.QueuedAfter(after, func(d *colibri.Delivery) bool {
@@ -230,6 +228,7 @@ func (w *snapshot) session(s *liveSession) {
 			return
 		}
 	}
+	w.inFlight(s) // last: what was sent since the queue was looked at is in no other piece
 	if last > 0 {
 		w.add(journal.DeliveriesSettled{Session: s.number, First: 1, Last: last})
 	}
@@ -238,7 +237,7 @@ func (w *snapshot) session(s *liveSession) {
 	w.pace(piece)
 }
 
-// head writes all of a Session but its queue. The caller holds s.mu.
+// head writes all of a Session but its messages. The caller holds s.mu.
 func (w *snapshot) head(s *liveSession) {
 	version := s.state.Version()
 	if version == 0 {
@@ -261,6 +260,10 @@ func (w *snapshot) head(s *liveSession) {
 	for _, id := range s.state.Received() {
 		w.add(journal.PublishReceived{Session: s.number, PacketID: id})
 	}
+}
+
+// inFlight writes what of a Session is sent and not over. The caller holds s.mu.
+func (w *snapshot) inFlight(s *liveSession) {
 	s.state.InFlight(func(d *colibri.Delivery, id uint16, released bool) bool {
 		if released {
 			w.add(journal.PubrecReceived{Session: s.number, Delivery: d.Number, PacketID: id})

@@ -21,9 +21,10 @@
 // however often they are repeated; of two changes of a Retained Message the one with
 // the higher number counts; and what concerns a Session that has ended is ignored.
 // Three things the writer owes: MessageStored stands before the Deliveries of that
-// Message, in the same batch; SessionOpened stands before all else about the Session;
-// and changes that only the Session's own connection makes (Subscriptions, Will
-// Message, QoS 2 identifiers of the client) are written in their order.
+// Message, with no Recovered between them, so a Message stays until then although nothing
+// refers to it; SessionOpened stands before all else about the Session; and changes that
+// only the Session's own connection makes (Subscriptions, Will Message, QoS 2 identifiers
+// of the client) are written in their order.
 //
 // # Format
 //

@@ -113,9 +113,6 @@ func (s *State) release(d *Delivery) {
 	if d.Message == nil {
 		return
 	}
-	of := s.messages[d.MessageNumber]
-	if of.references--; of.references == 0 {
-		delete(s.messages, d.MessageNumber)
-	}
+	s.messages[d.MessageNumber].references-- // it stays: a Delivery of another Session may follow
 	d.Delivery, d.MessageNumber = colibri.Delivery{}, 0
 }
