@@ -162,6 +162,8 @@ type ConnectRequest struct {
 	LocalAddr   net.Addr
 	TLS         *tls.ConnectionState // nil without TLS
 	Properties  colibri.Properties
+
+	Rights any // see ClientInfo; an Authenticator may set it
 }
 
 // Authenticator decides who may connect.
@@ -169,6 +171,7 @@ type Authenticator interface {
 	// Authenticate returns nil to let the client in, or an error: its
 	// colibri.ReasonCode goes into the CONNACK (NotAuthorized when it has none). It may
 	// block: it runs in a goroutine of its own for each connection, until ctx ends.
+	// It may change r.ClientID and r.UserName to what was proven, and set r.Rights.
 	Authenticate(ctx context.Context, r *ConnectRequest) error
 }
 
@@ -185,4 +188,9 @@ type Authorizer interface {
 type ClientInfo struct {
 	ClientID string
 	UserName string // empty without one
+
+	// Rights is what the Authenticator has given along for the Authorizer, such as the
+	// rules of a token. The broker only passes it on; nil without any, and in events about
+	// clients that are not let in.
+	Rights any
 }

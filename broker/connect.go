@@ -220,6 +220,11 @@ func (b *Broker) admit(nc net.Conn, p *packet.Connect) (*ConnectRequest, error) 
 	return r, nil
 }
 
+// client returns what is known of the client once it is let in.
+func (r *ConnectRequest) client() ClientInfo {
+	return ClientInfo{ClientID: r.ClientID, UserName: r.UserName, Rights: r.Rights}
+}
+
 // admitWill checks that the client may publish the Will Message of its CONNECT.
 func (b *Broker) admitWill(p *packet.Connect, r *ConnectRequest) error {
 	if p.Will != nil {
@@ -227,7 +232,7 @@ func (b *Broker) admitWill(p *packet.Connect, r *ConnectRequest) error {
 			return refusal(code, "", "Will Message: "+why)
 		}
 		will, _ := willMessage(p.Will)
-		if result := b.mayPublish(ClientInfo{ClientID: r.ClientID, UserName: r.UserName}, will); result.code.Failed() {
+		if result := b.mayPublish(r.client(), will); result.code.Failed() {
 			return refusal(sendable(packet.CONNACK, result.code), "", "Will Message: "+result.reason)
 		}
 	}
@@ -306,7 +311,7 @@ func wantsReasons(p *packet.Connect) bool {
 // when the client takes no packet of that size.
 func (b *Broker) welcome(nc net.Conn, p *packet.Connect, r *ConnectRequest, auth *authentication) *conn {
 	c := &conn{auth: auth, broker: b, nc: nc, raw: rawConn(nc), framed: framedConn(nc), version: p.Version, keepAlive: p.KeepAlive, opened: time.Now()}
-	c.client = ClientInfo{ClientID: r.ClientID, UserName: r.UserName}
+	c.client = r.client()
 	c.lastRead.Store(c.opened.UnixNano())
 	o := session.Options{Version: p.Version, ReceiveMaximum: 65_535}
 	switch {
