@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -340,6 +339,7 @@ type brokerServer struct {
 
 	log       *brokerLog
 	listeners []*boundListener
+	reloads   []reloaded
 	stateDir  string // empty without one
 	inMemory  string // why there is none, behind a comma; empty when that was asked for
 }
@@ -483,36 +483,4 @@ func (s *brokerServer) drain(b *broker.Broker, to string) {
 	if err := b.Drain(ctx, to); err != nil {
 		s.log.printf(logWarning, "Not all clients have left in time.")
 	}
-}
-
-// hangup answers SIGHUP: it opens the log file again, and checks the configuration, which
-// this version takes over only when it starts.
-func (s *brokerServer) hangup() {
-	s.log.reopen()
-	if s.options.configFile == "" {
-		s.log.printf(logNotice, "SIGHUP: there is no configuration file to read again.")
-		return
-	}
-	if _, err := config.Read(s.options.configFile); err != nil {
-		s.log.printf(logError, "SIGHUP: the configuration is wrong now, the broker goes on with the old one: %s", sentence(escaped(err.Error(), 1<<12)))
-		return
-	}
-	s.log.printf(logWarning, "SIGHUP: %s is right, but this version takes it over only at the next start.", escaped(s.options.configFile, 1<<12))
-}
-
-// doorkeeper decides who may connect. This version knows no users: a listener lets
-// everybody in or nobody.
-type doorkeeper struct{}
-
-// Authenticate looks at the listener that the connection came through.
-func (doorkeeper) Authenticate(_ context.Context, r *broker.ConnectRequest) error {
-	if a, ok := r.LocalAddr.(boundAddr); ok && a.listener.anonymous {
-		return nil
-	}
-	if r.HasUserName {
-		return &colibri.Error{Op: "CONNECT", Code: colibri.NotAuthorized,
-			Err: errors.New("no user is known to this Server, and this listener lets nobody in without being known")}
-	}
-	return &colibri.Error{Op: "CONNECT", Code: colibri.NotAuthorized,
-		Err: errors.New("this listener lets nobody in without a User Name")}
 }

@@ -37,7 +37,7 @@ func (s *brokerServer) banner() {
 	if !s.config.LocalOnly() && len(s.options.ports) > 0 {
 		s.log.printf(logWarning, "Warning: -p has no effect, because %s has listeners of its own.", s.config.File)
 	}
-	if !slices.ContainsFunc(s.listeners, func(l *boundListener) bool { return l.anonymous }) {
+	if !slices.ContainsFunc(s.listeners, func(l *boundListener) bool { return l.chain.Anonymous }) {
 		s.log.printf(logWarning, "Warning: nobody can connect, because this version knows no users yet: add 'allow_anonymous true' to let everybody in.")
 	}
 }
@@ -45,7 +45,7 @@ func (s *brokerServer) banner() {
 // whom says who may connect through l.
 func (s *brokerServer) whom(l *boundListener) string {
 	switch tcp, ok := l.Addr().(*net.TCPAddr); {
-	case !l.anonymous:
+	case !l.chain.Anonymous:
 		return "nobody: anonymous clients are denied"
 	case !ok:
 		return "anyone on this machine who may open that file, without a password"
@@ -66,7 +66,7 @@ into %s and start with '%s -c %s':
   listener 1883
   allow_anonymous true
 `, file, s.env.name, file)
-	if !s.listeners[0].anonymous {
+	if !s.listeners[0].chain.Anonymous {
 		return
 	}
 	sub, pub, port := "colibri sub", "colibri pub", ""

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/colibri-mqtt/colibri/internal/auth"
 	"github.com/colibri-mqtt/colibri/internal/config"
 	"github.com/colibri-mqtt/colibri/internal/transport"
 )
@@ -20,7 +21,7 @@ type boundListener struct {
 	net.Listener
 	name      string // as people write the address
 	webSocket bool
-	anonymous bool
+	chain     *auth.Chain
 	most      int // connections; below 0: no limit
 	log       *brokerLog
 
@@ -156,16 +157,19 @@ func (s *brokerServer) closeListeners() {
 
 // listenLocal listens on the loopback addresses. A machine without IPv6 has one only.
 func (s *brokerServer) listenLocal(port int) error {
-	anonymous := s.config.Anonymous(nil)
-	first, err := s.open("tcp", "127.0.0.1", port, anonymous, -1, "with -p")
+	l := &config.Listener{Port: port, MaxConnections: -1, AllowAnonymous: config.No}
+	if s.config.Anonymous(nil) {
+		l.AllowAnonymous = config.Yes
+	}
+	first, err := s.open("tcp", "127.0.0.1", l, "with -p")
 	if err != nil {
 		return err
 	}
 	free := port == 0
 	if free {
-		port = first.Addr().(*net.TCPAddr).Port
+		l.Port = first.Addr().(*net.TCPAddr).Port
 	}
-	if _, err := s.open("tcp", "::1", port, anonymous, -1, "with -p"); err != nil && !free && !noSuchAddress(err) {
+	if _, err := s.open("tcp", "::1", l, "with -p"); err != nil && !free && !noSuchAddress(err) {
 		return err
 	}
 	return nil
@@ -174,10 +178,9 @@ func (s *brokerServer) listenLocal(port int) error {
 // listenConfigured opens one listener of the configuration: a name may stand for more
 // than one address.
 func (s *brokerServer) listenConfigured(l *config.Listener) error {
-	anonymous := s.config.Anonymous(l)
 	place := fmt.Sprintf("in %s:%d", l.File, l.Line)
 	if l.Path != "" {
-		_, err := s.open("unix", l.Path, 0, anonymous, l.MaxConnections, place)
+		_, err := s.open("unix", l.Path, l, place)
 		return err
 	}
 	hosts := []string{l.Host}
@@ -197,7 +200,7 @@ func (s *brokerServer) listenConfigured(l *config.Listener) error {
 	opened := 0
 	var missing error
 	for _, host := range hosts {
-		_, err := s.open(scheme, host, l.Port, anonymous, l.MaxConnections, place, l.Origins...)
+		_, err := s.open(scheme, host, l, place)
 		switch {
 		case err == nil:
 			opened++
@@ -213,28 +216,28 @@ func (s *brokerServer) listenConfigured(l *config.Listener) error {
 	return nil
 }
 
-// open listens on one address and remembers the listener. place says where the person
-// chose the address, origins whose web pages may connect by WebSocket.
-func (s *brokerServer) open(scheme, host string, port int, anonymous bool, most int, place string, origins ...string) (*boundListener, error) {
+// open listens for l on one of its addresses, or on its path, and remembers the listener.
+// place says where the person chose the address.
+func (s *brokerServer) open(scheme, host string, l *config.Listener, place string) (*boundListener, error) {
 	where, name := "", ""
 	if scheme == "unix" {
 		where, name = (&url.URL{Scheme: "unix", Path: host}).String(), host
 	} else {
-		name = net.JoinHostPort(host, strconv.Itoa(port))
+		name = net.JoinHostPort(host, strconv.Itoa(l.Port))
 		where = (&url.URL{Scheme: scheme, Host: name}).String()
 	}
-	bound := &boundListener{anonymous: anonymous, most: most, log: s.log, webSocket: scheme == "ws"}
-	l, err := transport.Listen(where, transport.Options{WebSocket: transport.WebSocketOptions{
-		Origins: origins, HeaderBytes: s.config.WebSocketHeaderBytes, Refused: bound.refused}})
+	bound := &boundListener{chain: s.chain(l), most: l.MaxConnections, log: s.log, webSocket: scheme == "ws"}
+	listener, err := transport.Listen(where, transport.Options{WebSocket: transport.WebSocketOptions{
+		Origins: l.Origins, HeaderBytes: s.config.WebSocketHeaderBytes, Refused: bound.refused}})
 	if err != nil {
-		return nil, cannotListen(scheme, host, port, place, err)
+		return nil, cannotListen(scheme, host, l.Port, place, err)
 	}
-	if tcp, ok := l.Addr().(*net.TCPAddr); ok && host != "" {
+	if tcp, ok := listener.Addr().(*net.TCPAddr); ok && host != "" {
 		name = net.JoinHostPort(host, strconv.Itoa(tcp.Port))
 	} else if ok {
 		name = fmt.Sprintf("port %d of all addresses", tcp.Port)
 	}
-	bound.Listener, bound.name = l, name
+	bound.Listener, bound.name = listener, name
 	s.listeners = append(s.listeners, bound)
 	return bound, nil
 }
