@@ -22,8 +22,7 @@ const (
 	tombstoneTime    = 10 * time.Second
 )
 
-// checkpoints decide when the Log is to be shortened. Only the sweep uses them, and the
-// goroutine that it starts.
+// checkpoints decide when the Log is to be shortened.
 type checkpoints struct {
 	running sync.Mutex   // held during one
 	least   int64        // bytes: a smaller Log is left alone
@@ -32,31 +31,48 @@ type checkpoints struct {
 	resting atomic.Int64 // until then there is none, in nanoseconds since 1970
 }
 
-// checkpointRest is how many times as long as a checkpoint has taken there is none: while all
-// that a Log at its quota holds is alive, each would only write the same again.
+// checkpointRest is how many times as long as a checkpoint has taken there is none after one
+// that has not helped: while all that a Log at its quota holds is alive, each would only
+// write the same again.
 const checkpointRest = 10
 
-// checkpointIfDue starts a checkpoint when the Log has grown enough.
+// due reports whether it is time for a checkpoint: the Log has grown enough, or has no room.
+func (c *checkpoints) due(log Log) bool {
+	size := log.Bytes()
+	if size < c.least {
+		return false
+	}
+	if quota, ok := log.(OverQuota); size < c.at.Load() && !c.refused.Load() && !(ok && quota.Full()) {
+		return false
+	}
+	return time.Now().UnixNano() >= c.resting.Load()
+}
+
+// checkpointIfDue starts a checkpoint when it is time. It is asked whenever something was
+// recorded, and by the sweep.
 func (b *Broker) checkpointIfDue() {
 	c := &b.checkpoints
-	least := c.least
-	if log, ok := b.log.(OverQuota); !c.refused.Load() && !(ok && log.Full()) {
-		least = max(least, c.at.Load())
-	}
-	if !b.durable || b.failed.Load() || b.log.Bytes() < least || time.Now().UnixNano() < c.resting.Load() || !c.running.TryLock() {
+	if !b.durable || b.failed.Load() || !c.due(b.log) || !c.running.TryLock() {
 		return
 	}
-	b.running.Add(1) // the sweep is counted, so Shutdown still waits
+	if !b.begin() {
+		c.running.Unlock()
+		return
+	}
 	go func() {
 		defer b.running.Done()
 		defer c.running.Unlock()
-		began := time.Now()
+		began, before := time.Now(), b.log.Bytes()
 		c.refused.Store(false)
-		if written, ok := b.checkpoint(); ok {
+		written, ok := b.checkpoint()
+		took, after := time.Since(began), b.log.Bytes()
+		if ok {
 			c.at.Store(checkpointGrowth * written)
+			b.logger.Debug("the log was shortened", "from", before, "to", after, "alive", written, "took", took)
 		}
-		now := time.Now()
-		c.resting.Store(now.Add(checkpointRest * now.Sub(began)).UnixNano())
+		if !ok || after > before/2 {
+			c.resting.Store(time.Now().Add(checkpointRest * took).UnixNano())
+		}
 	}()
 }
 
@@ -74,22 +90,14 @@ type snapshot struct {
 // given up, and nothing was let go of then.
 func (b *Broker) checkpoint() (written int64, ok bool) {
 	w := &snapshot{broker: b, stored: make(map[uint64]struct{})}
-	w.add(journal.Format{Version: journal.FormatVersion, LastSession: b.numbers.session.Load(),
-		LastMessage: b.numbers.message.Load(), LastRetained: b.numbers.retained.Load()})
+	w.add(b.format())
 	begin := w.flush()
 	w.retained()
-	b.registry.mu.Lock()
-	sessions := make([]*liveSession, 0, len(b.registry.sessions))
-	for _, s := range b.registry.sessions {
-		sessions = append(sessions, s)
-	}
-	b.registry.mu.Unlock()
-	for _, s := range sessions {
+	for _, s := range b.registry.all() {
 		w.session(s)
 	}
 	w.groups()
-	w.add(journal.Format{Version: journal.FormatVersion, LastSession: b.numbers.session.Load(),
-		LastMessage: b.numbers.message.Load(), LastRetained: b.numbers.retained.Load()})
+	w.add(b.format())
 	w.flush() // all before is recorded then
 	if w.failed.Load() {
 		return 0, false
@@ -99,6 +107,12 @@ func (b *Broker) checkpoint() (written int64, ok bool) {
 		return 0, false
 	}
 	return w.written, true
+}
+
+// format returns the entry that says how far the numbers have come.
+func (b *Broker) format() journal.Format {
+	return journal.Format{Version: journal.FormatVersion, LastSession: b.numbers.session.Load(),
+		LastMessage: b.numbers.message.Load(), LastRetained: b.numbers.retained.Load()}
 }
 
 func (w *snapshot) add(e journal.Entry) { w.entries = journal.Append(w.entries, e) }

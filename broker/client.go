@@ -36,13 +36,7 @@ func (b *Broker) Client(clientID string) (ClientStats, bool) {
 // Clients yields all Sessions, in no order. They are looked at one by one: what changes
 // meanwhile may be seen or not.
 func (b *Broker) Clients(yield func(ClientStats) bool) {
-	b.registry.mu.Lock()
-	all := make([]*liveSession, 0, len(b.registry.sessions))
-	for _, s := range b.registry.sessions {
-		all = append(all, s)
-	}
-	b.registry.mu.Unlock()
-	for _, s := range all {
+	for _, s := range b.registry.all() {
 		if !yield(s.stats()) {
 			return
 		}

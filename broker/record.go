@@ -418,6 +418,7 @@ func (b *Broker) recorded(r *recording, err error) {
 		b.uncork(r, batch.writer)
 	}
 	batch.recordAndReply()
+	b.checkpointIfDue()
 }
 
 // resume has c wait, with its CONNACK and all behind it, until the Log has what its Session

@@ -94,6 +94,9 @@ func TestCheckpointUnderTraffic(t *testing.T) {
 					}
 				}
 				time.Sleep(time.Duration(random.IntN(60)) * time.Millisecond)
+				if random.IntN(6) == 0 {
+					go broker.Checkpoint(scene.Broker)
+				}
 			}
 			time.Sleep(5 * time.Second)
 			if got := len(publisher.Received()); got != 60 {

@@ -369,7 +369,7 @@ func (s *brokerServer) serve() (err error) {
 	}
 	b, err := broker.New(broker.Config{
 		Log:             log,
-		CheckpointBytes: int64(s.config.Own.StateQuota) / 4,
+		CheckpointBytes: checkpointBytes(s.config.Own),
 		LogFailed:       func(err error) { logFailed <- err },
 		Authenticator:   doorkeeper{},
 		Limits:          s.limits,

@@ -17,8 +17,16 @@ import (
 // colibri_sync interval.
 const stateSync = time.Second
 
-// stateSegment is the size of the files: the log is shortened by whole ones.
-const stateSegment = 16 << 20
+// checkpointBytes returns how large the log gets before it is shortened.
+func checkpointBytes(o config.Own) int64 {
+	if o.StateQuota > 0 {
+		return int64(min(o.Checkpoint, o.StateQuota/4))
+	}
+	return int64(o.Checkpoint)
+}
+
+// segmentBytes returns the size of the files: the log is shortened by whole ones.
+func segmentBytes(o config.Own) int64 { return max(4<<10, min(checkpointBytes(o)/3, 16<<20)) }
 
 // openState opens the log in the directory where this broker keeps its state; nil when it
 // keeps none. why says why it does not, if nobody has asked for that.
@@ -39,7 +47,7 @@ func (s *brokerServer) openState() (l *disk.Log, why string, err error) {
 		return nil, "", err
 	}
 	s.stateDir = dir
-	o := wal.Options{SegmentBytes: stateSegment, QuotaBytes: int64(c.Own.StateQuota)}
+	o := wal.Options{SegmentBytes: segmentBytes(c.Own), QuotaBytes: int64(c.Own.StateQuota)}
 	if c.Own.Sync == "interval" {
 		o.SyncInterval = stateSync
 	}

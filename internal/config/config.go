@@ -121,7 +121,7 @@ func Default() *Config {
 		MaxTopicAliasBroker: -1,
 		MaxQoS:              -1,
 		RetainAvailable:     true,
-		Own:                 Own{WhenFull: whenFull[0], ShareStrategy: shareStrategies[0], Sync: syncs[0], MaxUnauthenticated: 10_000, MaxTopicLevels: 200},
+		Own:                 Own{WhenFull: whenFull[0], ShareStrategy: shareStrategies[0], Sync: syncs[0], Checkpoint: 48 << 20, MaxUnauthenticated: 10_000, MaxTopicLevels: 200},
 		SysInterval:         10 * time.Second,
 		Log: Log{
 			Stderr: true,

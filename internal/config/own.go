@@ -8,6 +8,7 @@ type Own struct {
 	ShareStrategy    string // which member of a Shared Subscription is next: see shareStrategies
 	Sync             string // when the state is synced: always (before each acknowledgement) or interval
 	StateQuota       int    // bytes of the state on disk
+	Checkpoint       int    // bytes of the state on disk below which it is not shortened; never 0
 	ServerReference  string // where clients are sent when this broker ends; empty for nowhere
 	DisconnectDenied bool   // clients before 5.0 that publish what they may not
 	CheckPayloads    bool   // refuse what is not the UTF-8 that its Payload Format Indicator says
@@ -60,6 +61,7 @@ func ownOptions() []option {
 			r.config.Own.ServerReference = v.text
 			return nil
 		}},
+		count("colibri_checkpoint", "50331648", 64<<10, func(o *Own) *int { return &o.Checkpoint }),
 		count("colibri_state_quota", "0", 0, func(o *Own) *int { return &o.StateQuota }),
 		yes("colibri_disconnect_denied", func(o *Own) *bool { return &o.DisconnectDenied }),
 		yes("colibri_check_payloads", func(o *Own) *bool { return &o.CheckPayloads }),

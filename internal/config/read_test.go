@@ -109,10 +109,10 @@ func TestRead(t *testing.T) {
 		{"max_qos 2\nmax_qos 2\nretain_available false\nmax_topic_alias_broker 0", func(c *Config) {
 			c.MaxQoS, c.RetainAvailable, c.MaxTopicAliasBroker = 2, false, 0
 		}},
-		{"colibri_when_full drop-oldest\ncolibri_share_strategy hash-topic\ncolibri_sync interval\ncolibri_state_quota 10\ncolibri_server_reference b2.example:1883\ncolibri_disconnect_denied true\ncolibri_check_payloads true\ncolibri_message_rate 1\ncolibri_byte_rate 2\n" +
+		{"colibri_when_full drop-oldest\ncolibri_share_strategy hash-topic\ncolibri_sync interval\ncolibri_checkpoint 65536\ncolibri_state_quota 10\ncolibri_server_reference b2.example:1883\ncolibri_disconnect_denied true\ncolibri_check_payloads true\ncolibri_message_rate 1\ncolibri_byte_rate 2\n" +
 			"colibri_connect_rate 3\ncolibri_max_unauthenticated 4\ncolibri_max_subscriptions 5\ncolibri_max_topic_levels 6\n" +
 			"colibri_max_topic_bytes 7\ncolibri_max_retained 8\ncolibri_max_retained_bytes 9", func(c *Config) {
-			c.Own = Own{"drop-oldest", "hash-topic", "interval", 10, "b2.example:1883", true, true, 1, 2, 3, 4, 5, 6, 7, 8, 9}
+			c.Own = Own{"drop-oldest", "hash-topic", "interval", 10, 65536, "b2.example:1883", true, true, 1, 2, 3, 4, 5, 6, 7, 8, 9}
 		}},
 		{"sys_interval 60", func(c *Config) { c.SysInterval = time.Minute }},
 		{"max_keepalive 60 # one minute", func(c *Config) {

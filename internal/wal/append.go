@@ -82,7 +82,7 @@ func (l *Log) append(frame []byte, done func(Pos, error), quota int64) {
 	case e.err != nil:
 	case len(frame) > MaxFrameBytes:
 		e.err = ErrTooLarge
-	case l.bytes+size > quota:
+	case l.bytes.Load()+size > quota:
 		e.err = ErrQuota
 	}
 	if e.err != nil {
@@ -104,7 +104,7 @@ func (l *Log) append(frame []byte, done func(Pos, error), quota int64) {
 	}
 	if e.err == nil {
 		l.pending.add(frame, frameSum)
-		l.bytes += size
+		l.bytes.Add(size)
 	}
 	l.pending.entries = append(l.pending.entries, e)
 	if done == nil && l.pending.cost() < soonBytes {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -104,12 +105,12 @@ type Log struct {
 	mu       sync.Mutex // never held over I/O or a done function
 	volume   *volume    // its segments include the one that is written
 	pending  batch
-	bytes    int64 // in the segments, and what is on the way there
-	next     Pos   // all frames that are written lie before
-	idle     bool  // the committer sleeps
-	urgent   bool  // somebody waits for what is pending, or it has waited long enough
-	soon     bool  // a timer will make it urgent
-	appended bool  // Append was called
+	bytes    atomic.Int64 // in the segments, and what is on the way there; changed under mu
+	next     Pos          // all frames that are written lie before
+	idle     bool         // the committer sleeps
+	urgent   bool         // somebody waits for what is pending, or it has waited long enough
+	soon     bool         // a timer will make it urgent
+	appended bool         // Append was called
 	closing  bool
 	err      error // *StoppedError after a failure
 
@@ -170,7 +171,7 @@ func (l *Log) load() error {
 	}
 	l.volume = v
 	for i := range v.segments {
-		l.bytes += v.segments[i].end
+		l.bytes.Add(v.segments[i].end)
 	}
 	following := segment{number: 1}
 	if last := v.last(); last != nil {
@@ -219,9 +220,7 @@ func (l *Log) Replay(fn func(Pos, []byte) error) error {
 // Bytes returns what the segments hold, headers included and with what waits to be
 // written: what Options.QuotaBytes limits.
 func (l *Log) Bytes() int64 {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.bytes
+	return l.bytes.Load()
 }
 
 // Segments returns the number of files that hold frames.

@@ -60,7 +60,7 @@ func (l *Log) release(oldest *segment, keep bool) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	v.segments = v.segments[1:]
-	l.bytes -= oldest.end
+	l.bytes.Add(-oldest.end)
 	if keep {
 		v.spare = ready
 	}

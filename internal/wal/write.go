@@ -85,7 +85,7 @@ func (w *writer) put(records []byte, at int64) error {
 	l := w.log
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.bytes += gap
+	l.bytes.Add(gap)
 	l.next = w.of.pos(w.end)
 	last := l.volume.last()
 	last.end, last.size = w.end, w.of.size
@@ -172,7 +172,7 @@ func (w *writer) roll() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	v.segments = append(v.segments, next)
-	l.bytes += headerBytes
+	l.bytes.Add(headerBytes)
 	l.next = next.pos(headerBytes)
 	if again {
 		v.spare = absent

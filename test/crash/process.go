@@ -7,12 +7,17 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/colibri-mqtt/colibri"
 	"github.com/colibri-mqtt/colibri/packet"
 )
+
+// checkpoint is how large the state gets before the broker shortens it: so small that it is
+// killed in the middle of that, too.
+const checkpoint = 64 << 10
 
 // process is the broker under test, one life after the other. Only its owner uses it.
 type process struct {
@@ -43,15 +48,24 @@ func newProcess(binary, dir string) (*process, error) {
 	}
 	// Nothing may be dropped for want of room: every loss has to be the broker's.
 	text := fmt.Sprintf("listener %d 127.0.0.1\nallow_anonymous true\npersistence true\npersistence_location %s/\n"+
-		"max_queued_messages 0\nmax_queued_bytes 0\nconnection_messages false\n", port, state)
+		"max_queued_messages 0\nmax_queued_bytes 0\nconnection_messages false\n"+
+		"colibri_checkpoint %d\nlog_type error\nlog_type warning\nlog_type notice\nlog_type debug\n", port, state, checkpoint)
 	return p, os.WriteFile(p.configuration(), []byte(text), 0o644)
 }
 
 func (p *process) configuration() string { return filepath.Join(p.dir, "broker.conf") }
 
+func (p *process) log() string { return filepath.Join(p.dir, "broker.log") }
+
+// checkpoints returns how often the broker has shortened its state, as it says.
+func (p *process) checkpoints() (int, error) {
+	text, err := os.ReadFile(p.log())
+	return strings.Count(string(text), "the log was shortened"), err
+}
+
 // start begins the next life.
 func (p *process) start() error {
-	log, err := os.OpenFile(filepath.Join(p.dir, "broker.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	log, err := os.OpenFile(p.log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err
 	}

@@ -20,6 +20,7 @@ func (o *outcome) write(w io.Writer, seed uint64) error {
 		name  string
 		count int
 	}{
+		{"state shortened", o.shortened},
 		{"acknowledged", o.acknowledged},
 		{"delivered", o.delivered},
 		{"lost", o.countOfFaults[lost]},
@@ -78,6 +79,7 @@ func (o *outcome) writeJSON(w io.Writer, seed uint64) error {
 		Kills              int     `json:"kills"`
 		Seed               uint64  `json:"seed"`
 		Seconds            float64 `json:"seconds"`
+		Shortened          int     `json:"state_shortened"`
 		Acknowledged       int     `json:"acknowledged"`
 		Refused            int     `json:"refused"`
 		Delivered          int     `json:"delivered"`
@@ -94,7 +96,7 @@ func (o *outcome) writeJSON(w io.Writer, seed uint64) error {
 		Faults             []fault `json:"faults"`
 		Directory          string  `json:"directory,omitempty"`
 	}{
-		Kills: o.kills, Seed: seed, Seconds: o.lasted.Seconds(), Acknowledged: o.acknowledged, Refused: o.refused,
+		Kills: o.kills, Seed: seed, Seconds: o.lasted.Seconds(), Shortened: o.shortened, Acknowledged: o.acknowledged, Refused: o.refused,
 		Delivered: o.delivered, Lost: o.countOfFaults[lost], QoS1Duplicates: o.qos1Doubled, QoS2Duplicates: o.countOfFaults[doubled],
 		OutOfOrder: o.countOfFaults[reordered], RetainedWrong: o.countOfFaults[retainedWrong],
 		SubscriptionsWrong: o.countOfFaults[subscriptionWrong], SessionsLost: o.countOfFaults[sessionLost],

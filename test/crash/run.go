@@ -48,10 +48,11 @@ type run struct {
 // outcome is what a run has shown.
 type outcome struct {
 	*verdict
-	kills    int
-	restarts []time.Duration
-	lasted   time.Duration
-	dir      string // kept for the post mortem; empty when it was removed
+	kills     int
+	shortened int // times that the broker has shortened its state
+	restarts  []time.Duration
+	lasted    time.Duration
+	dir       string // kept for the post mortem; empty when it was removed
 }
 
 // start makes a run in a directory of its own.
@@ -131,6 +132,10 @@ func (r *run) all(ctx context.Context) (*outcome, error) {
 	r.leftOver()
 	o := &outcome{verdict: check(r.history), kills: r.history.killCount(), restarts: r.restarts, lasted: r.history.now(), dir: r.dir}
 	r.broker.end(syscall.SIGTERM)
+	var err error
+	if o.shortened, err = r.broker.checkpoints(); err != nil {
+		return nil, err
+	}
 	return o, r.keep(o)
 }
 
