@@ -46,7 +46,7 @@ docs/CONFORMANCE.md: FORCE
 	$(GO) run ./internal/spec/conformance
 FORCE:
 
-bench: build ## our broker beside Debian's mosquitto; writes docs/benchmarks.md, or of it ONLY=live,durable,start
+bench: build ## our broker beside Debian's mosquitto; writes docs/benchmarks.md, or of it ONLY=live,durable,shorten,start
 	$(GO) run ./test/bench -mqload $(MQLOAD_C) -colibri bin/colibri -out docs/benchmarks.md -only "$(ONLY)"
 
 crash: build ## kill -9 the broker KILLS times under load; fails when anything acknowledged is lost or doubled

@@ -36,7 +36,6 @@ type batch struct {
 	stored    stored
 	entries   []byte         // what has to be recorded before the reply step
 	soon      []byte         // what has to be recorded, and nobody waits for
-	grows     bool           // entries make the state larger: a Log at its quota refuses them
 	recording *recording     // of the replies that wait for entries; nil before the first
 	holding   []*liveSession // that hold replies of recording
 	owing     []owing        // deliveries in entries

@@ -46,7 +46,8 @@ type Broker struct {
 	checkpoints checkpoints
 	alarm       alarm
 	batches     sync.Pool
-	recordGate  chan struct{} // recordsInFlight
+	recordGate  *gate
+	logQuota    int64
 	counters    counters
 	dropList    *dropList // nil without $SYS
 	numbers     numbers
@@ -81,7 +82,8 @@ func New(config Config) (*Broker, error) {
 		checkPayloads:       config.CheckPayloads,
 		responseInformation: config.ResponseInformation,
 
-		recordGate: make(chan struct{}, recordsInFlight),
+		recordGate: newGate(recordBytes),
+		logQuota:   config.LogQuota,
 		listeners:  make(map[net.Listener]struct{}),
 	}
 	if b.limits.Inflight > 65_535 || b.limits.Inflight < 0 {

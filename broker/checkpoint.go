@@ -27,7 +27,6 @@ type checkpoints struct {
 	running sync.Mutex   // held during one
 	least   int64        // bytes: a smaller Log is left alone
 	at      atomic.Int64 // bytes of the Log from which the next is due
-	refused atomic.Bool  // the Log has refused something since the last: it may be due before
 	resting atomic.Int64 // until then there is none, in nanoseconds since 1970
 }
 
@@ -36,13 +35,17 @@ type checkpoints struct {
 // write the same again.
 const checkpointRest = 10
 
+// full reports whether the Log holds as much as its quota. What makes the state larger is
+// refused then, before it has had any effect; what does not is recorded all the same, as are
+// checkpoints: nothing can be let go of before one is written.
+func (b *Broker) full() bool { return b.logQuota > 0 && b.log.Bytes() >= b.logQuota }
+
 // due reports whether it is time for a checkpoint: the Log has grown enough, or has no room.
-func (c *checkpoints) due(log Log) bool {
-	size := log.Bytes()
+func (c *checkpoints) due(size int64, full bool) bool {
 	if size < c.least {
 		return false
 	}
-	if quota, ok := log.(OverQuota); size < c.at.Load() && !c.refused.Load() && !(ok && quota.Full()) {
+	if size < c.at.Load() && !full {
 		return false
 	}
 	return time.Now().UnixNano() >= c.resting.Load()
@@ -52,7 +55,7 @@ func (c *checkpoints) due(log Log) bool {
 // recorded, and by the sweep.
 func (b *Broker) checkpointIfDue() {
 	c := &b.checkpoints
-	if !b.durable || b.failed.Load() || !c.due(b.log) || !c.running.TryLock() {
+	if !b.durable || b.failed.Load() || !c.due(b.log.Bytes(), b.full()) || !c.running.TryLock() {
 		return
 	}
 	if !b.begin() {
@@ -63,7 +66,6 @@ func (b *Broker) checkpointIfDue() {
 		defer b.running.Done()
 		defer c.running.Unlock()
 		began, before := time.Now(), b.log.Bytes()
-		c.refused.Store(false)
 		written, ok := b.checkpoint()
 		took, after := time.Since(began), b.log.Bytes()
 		if ok {
@@ -127,7 +129,7 @@ func (w *snapshot) append() (done chan Pos) {
 		return nil
 	}
 	done = make(chan Pos, 1)
-	w.broker.appendOverQuota()(0, w.entries, func(pos Pos, err error) {
+	w.broker.log.Append(0, w.entries, func(pos Pos, err error) {
 		if err != nil { // also of a piece that nobody waits for
 			w.failed.Store(true)
 		}

@@ -26,6 +26,10 @@ type Config struct {
 	// CheckpointBytes is how large the Log gets before it is shortened for the first time;
 	// 48 MiB when it is 0. Afterwards it may grow to three times what lived then.
 	CheckpointBytes int64
+	// LogQuota is how many bytes the Log may hold; 0 is without limit. Beyond, what would make
+	// it hold more is refused: messages for lasting Sessions, Retained Messages, Subscriptions
+	// and new lasting Sessions. It may hold more by what is on the way, and by a checkpoint.
+	LogQuota int64
 	// LogFailed is called once, in a goroutine of its own, when the Log cannot be written any
 	// more. All connections are closed then and no more are taken: what is left is Shutdown.
 	LogFailed func(error)

@@ -199,6 +199,8 @@ func (b *Broker) admit(nc net.Conn, p *packet.Connect) (*ConnectRequest, error) 
 	case b.limits.Connections > 0 && b.conns.len() >= b.limits.Connections:
 		b.limited(client, LimitConnections)
 		return nil, refusal(colibri.QuotaExceeded, "", "this Server has as many connections as it may have")
+	case b.full() && wantsSession(p) && !b.registry.knows(p.ClientID):
+		return nil, refusal(colibri.QuotaExceeded, "", "the state of this Server has no room for another Session that lasts")
 	case p.ClientID == "" && p.Version == colibri.V31:
 		return nil, refusal(colibri.ClientIdentifierNotValid, "", "MQTT 3.1 requires a Client Identifier")
 	case p.ClientID == "" && p.Version == colibri.V311 && !p.CleanStart:
@@ -218,6 +220,15 @@ func (b *Broker) admit(nc net.Conn, p *packet.Connect) (*ConnectRequest, error) 
 		r.ClientID = newClientID()
 	}
 	return r, nil
+}
+
+// wantsSession reports whether p asks for a Session that outlives its connection.
+func wantsSession(p *packet.Connect) bool {
+	if p.Version < colibri.V5 {
+		return !p.CleanStart
+	}
+	interval, _ := p.Properties.Number(colibri.SessionExpiryInterval)
+	return interval > 0
 }
 
 // client returns what is known of the client once it is let in.

@@ -3,11 +3,13 @@ package broker
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/colibri-mqtt/colibri"
+	"github.com/colibri-mqtt/colibri/internal/router"
 	"github.com/colibri-mqtt/colibri/internal/session"
 	"github.com/colibri-mqtt/colibri/packet"
 	"github.com/colibri-mqtt/colibri/topic"
@@ -35,8 +37,8 @@ func (c *conn) publish(b *batch) error {
 		if c.version < colibri.V5 && c.broker.disconnectDenied && result.dropped == DropDenied {
 			return &colibri.Error{Op: "PUBLISH", Code: colibri.NotAuthorized, Rule: "MQTT311-3.3.5-2", Err: errors.New(result.reason)}
 		}
-	} else {
-		result = b.publish(c, &r.Message)
+	} else if result = b.publish(c, &r.Message); result.dropped == DropStateFull && c.version < colibri.V5 {
+		return &colibri.Error{Op: "PUBLISH", Code: result.code, Err: errors.New(result.reason)} // it cannot be told otherwise
 	}
 	if r.Message.QoS == colibri.AtMostOnce {
 		return nil
@@ -108,6 +110,10 @@ func (b *batch) publish(from *conn, m *colibri.Message) outcome {
 			return outcome{colibri.QuotaExceeded, "refused for all, as the queue of a subscriber is full", DropRejected}
 		}
 	}
+	if from != nil && m.QoS > colibri.AtMostOnce && b.broker.full() && b.toRecord(m, publisher) {
+		b.broker.drop(publisher, DropStateFull, 1)
+		return outcome{colibri.QuotaExceeded, "the state of this Server has no room for it", DropStateFull}
+	}
 	retained := true
 	if m.Retain { // before Route: who subscribes meanwhile must not miss it in both places
 		m = m.Clone()
@@ -158,6 +164,22 @@ func (b *batch) outcome(publisher *liveSession, m *colibri.Message, full int, re
 		b.unheard++
 	}
 	return outcome{code: colibri.NoMatchingSubscribers}
+}
+
+// toRecord reports whether m makes the Log hold more.
+func (b *batch) toRecord(m *colibri.Message, publisher *liveSession) bool {
+	if m.Retain && len(m.Payload) > 0 {
+		return true
+	}
+	b.broker.router.Route(m.Topic, publisher, &b.matches)
+	return slices.ContainsFunc(b.matches.List, func(match router.Match[*liveSession]) bool {
+		if min(m.QoS, match.QoS) == colibri.AtMostOnce || match.Share != "" {
+			return match.Share != ""
+		}
+		match.Subscriber.mu.Lock()
+		defer match.Subscriber.mu.Unlock()
+		return match.Subscriber.log != nil
+	})
 }
 
 // anyFull reports whether a Session that matches has no place for m.
@@ -314,6 +336,10 @@ func (c *conn) grant(b *batch, sub colibri.Subscription) (granted colibri.Subscr
 	defer s.mu.Unlock()
 	if s.conn.Load() != c {
 		return refused(colibri.UnspecifiedError, "")
+	}
+	known := func(one colibri.Subscription) bool { return one.Filter == sub.Filter }
+	if s.log != nil && c.broker.full() && !slices.ContainsFunc(s.state.Subscriptions(), known) {
+		return refused(colibri.QuotaExceeded, "the state of this Server has no room for it")
 	}
 	granted, existed, ok := s.state.Grant(sub)
 	if !ok {

@@ -28,11 +28,12 @@ const (
 	DropDenied                          // publisher: the Authorizer refused it
 	DropInvalid                         // publisher: a topic beyond Limits, or a payload that is not what its properties say
 	DropRetained                        // publisher: Limits.Retained or RetainedBytes: delivered, not retained
+	DropStateFull                       // publisher: Config.LogQuota: refused for all, or with QoS 0 not retained
 	dropReasons
 )
 
 var dropNames = [dropReasons]string{"queue full", "replaced by newer", "rejected", "slow consumer", "offline",
-	"packet too large", "expired", "refused by client", "session ended", "no subscribers", "denied", "invalid", "too many retained"}
+	"packet too large", "expired", "refused by client", "session ended", "no subscribers", "denied", "invalid", "too many retained", "state full"}
 
 // DropReasons is the number of reasons: they are 0 to DropReasons - 1.
 const DropReasons = int(dropReasons)

@@ -39,7 +39,7 @@ func (l Level) String() string {
 }
 
 // ErrRefused is what the error of a done unwraps to when the Log does not take these
-// entries and may take later ones: a quota is reached, or too much waits. Any other error
+// entries and may take later ones: too much waits, or they are too many. Any other error
 // says that it takes nothing any more.
 var ErrRefused = errors.New("the log does not take more now")
 
@@ -61,16 +61,6 @@ type Log interface {
 	Durability() Level
 	// Close waits until all that was appended is done. Nothing is taken afterwards.
 	Close() error
-}
-
-// OverQuota is a Log with a quota that some entries may exceed: those of a checkpoint, as
-// nothing can be let go of before it is written, and those that make the state no larger.
-// While it is full, checkpoints follow each other.
-type OverQuota interface {
-	// Full reports whether the Log holds as much as its quota, or more.
-	Full() bool
-	// AppendOverQuota is Log.Append without the quota.
-	AppendOverQuota(lane int, entries []byte, done func(Pos, error))
 }
 
 // SessionID names a Session among all nodes.

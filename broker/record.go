@@ -80,7 +80,7 @@ type held struct {
 // recording is one append to the Log, with what is to be done then.
 type recording struct {
 	done    atomic.Bool
-	gated   bool
+	gated   int64        // bytes in the recordGate
 	corked  *conn        // whose CONNACK waits
 	after   []*recording // and these have to be done, too
 	holding []*liveSession
@@ -107,7 +107,6 @@ func (b *batch) recordOpened(s *liveSession, o session.Options) {
 	}
 	if s.log == nil {
 		s.log = new(logged)
-		b.grows = true
 	}
 	b.entries = journal.Append(b.entries, journal.SessionOpened{Session: s.number, ClientID: s.clientID,
 		Version: o.Version, ExpiryInterval: s.state.ExpiryInterval()})
@@ -149,7 +148,6 @@ func (b *batch) recordSessionEnded(s *liveSession) {
 
 func (b *batch) recordGranted(s *liveSession, sub colibri.Subscription) {
 	if s.log != nil {
-		b.grows = true
 		b.entries = journal.Append(b.entries, journal.SubscriptionGranted{Session: s.number, Subscription: sub})
 	}
 }
@@ -168,7 +166,6 @@ func (b *batch) recordRetained(m *colibri.Message, number uint64) {
 	case len(m.Payload) == 0:
 		b.entries = journal.Append(b.entries, journal.RetainedRemoved{Number: number, Topic: m.Topic})
 	default:
-		b.grows = true
 		b.entries = journal.Append(b.entries, journal.RetainedSet{Number: number, Message: m})
 	}
 }
@@ -204,7 +201,6 @@ func (b *batch) recordDelivery(s *liveSession, d *colibri.Delivery) {
 func (b *batch) recordMessage(m *colibri.Message) {
 	if !b.stored.written {
 		b.stored.written = true
-		b.grows = true
 		b.entries = journal.Append(b.entries, journal.MessageStored{Number: b.stored.number, Message: m})
 	}
 }
@@ -336,11 +332,10 @@ func (b *batch) release(s *liveSession) {
 }
 
 // record appends the batch's entries to the Log, and what waits for them leaves when that
-// is done. The reader goes on meanwhile. What waits for the Log is bounded by
-// recordsInFlight for the whole broker.
+// is done. The reader goes on meanwhile, unless too much waits for the Log.
 func (b *batch) record() {
 	if len(b.entries) == 0 {
-		b.broker.appendOverQuota()(0, b.soon, nil)
+		b.broker.log.Append(0, b.soon, nil)
 		b.soon = b.soon[:0]
 		return
 	}
@@ -348,38 +343,21 @@ func (b *batch) record() {
 	b.recording = nil
 	r.holding, b.holding = b.holding, nil
 	r.owing, b.owing = b.owing, nil
-	r.gated = b.conn != nil // a pump may run in the Log's goroutine, which must not wait for itself
-	if r.gated {
-		b.broker.recordGate <- struct{}{}
-	}
 	b.entries = append(b.entries, b.soon...)
+	if b.conn != nil { // a pump may run in the Log's goroutine, which must not wait for itself
+		r.gated = int64(len(b.entries))
+		b.broker.recordGate.enter(r.gated)
+	}
 	broker := b.broker
-	record := broker.log.Append
-	if !b.grows {
-		record = broker.appendOverQuota()
-	}
-	record(0, b.entries, func(_ Pos, err error) { broker.recorded(r, err) })
-	b.entries, b.soon, b.stored, b.grows = b.entries[:0], b.soon[:0], stored{}, false
+	broker.log.Append(0, b.entries, func(_ Pos, err error) { broker.recorded(r, err) })
+	b.entries, b.soon, b.stored = b.entries[:0], b.soon[:0], stored{}
 }
-
-// appendOverQuota returns how to append what makes the state no larger: a client must be able
-// to come for its messages, and to acknowledge them, when there is room for nothing new.
-func (b *Broker) appendOverQuota() func(lane int, entries []byte, done func(Pos, error)) {
-	if log, ok := b.log.(OverQuota); ok {
-		return log.AppendOverQuota
-	}
-	return b.log.Append
-}
-
-// recordsInFlight is the number of batches that may wait for the Log at a time; when it
-// is reached, readers wait.
-const recordsInFlight = 1024
 
 // recorded lets go what has waited for r. After a failed append nothing is acknowledged any
 // more: all connections are closed.
 func (b *Broker) recorded(r *recording, err error) {
-	if r.gated {
-		<-b.recordGate
+	if r.gated > 0 {
+		b.recordGate.leave(r.gated)
 	}
 	if err != nil && !errors.Is(err, ErrRefused) {
 		b.logFailed(err)
@@ -460,7 +438,6 @@ func (b *Broker) uncork(r *recording, w *writer) {
 // refused drops the replies that promise what the Log has not taken, and closes their
 // connections. The deliveries stay in memory: their publishers send them again.
 func (b *Broker) refused(r *recording, err error) {
-	b.checkpoints.refused.Store(true)
 	why := &colibri.Error{Op: "record", Code: colibri.QuotaExceeded, Err: err}
 	var conns []*conn
 	if r.corked != nil {

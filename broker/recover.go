@@ -35,12 +35,12 @@ func (b *Broker) recover() error {
 	if err := state.Apply(recovered); err != nil {
 		return err
 	}
-	b.appendOverQuota()(0, journal.Append(entries, recovered), nil)
+	b.log.Append(0, journal.Append(entries, recovered), nil)
 	b.numbers.session.Store(state.LastSession)
 	b.numbers.message.Store(state.LastMessage)
 	b.numbers.retained.Store(state.LastRetained)
 	for _, retained := range state.Retained {
-		b.retained.restore(retained.Message, retained.Number)
+		b.retained.restore(retained.Message)
 	}
 	var groups []*journal.Session
 	b.registry.mu.Lock()
@@ -98,8 +98,8 @@ func (b *Broker) recoverSession(from *journal.Session, now time.Time) {
 	}
 }
 
-// restore retains m, which the Log says to be retained, under the number of its change.
-func (r *retainedStore) restore(m *colibri.Message, number uint64) {
+// restore retains m, which the Log says to be retained.
+func (r *retainedStore) restore(m *colibri.Message) {
 	r.names.Update(m.Topic, func(old *colibri.Message) *colibri.Message {
 		r.changed(m.Topic, old, m)
 		return m

@@ -23,6 +23,13 @@ func (r *registry) len() int {
 	return len(r.sessions)
 }
 
+// knows reports whether there is a Session of this ClientID.
+func (r *registry) knows(clientID string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.sessions[clientID] != nil
+}
+
 // all returns the Sessions that there are now, in no order.
 func (r *registry) all() []*liveSession {
 	r.mu.Lock()

@@ -134,6 +134,10 @@ func (b *batch) retain(publisher *liveSession, m *colibri.Message) bool {
 		_, ok := store.put(m, 0, 0, numbers)
 		return ok
 	}
+	if len(m.Payload) > 0 && b.broker.full() && publisher != nil { // with QoS 0: others are refused before
+		b.broker.drop(publisher, DropStateFull, 1)
+		return false
+	}
 	number, ok := store.put(m, limits.Retained, limits.RetainedBytes, numbers)
 	if !ok {
 		b.broker.drop(publisher, DropRetained, 1)

@@ -245,6 +245,48 @@ func TestLedger(t *testing.T) {
 		here.Expect(with(qos0("a", "é"), utf8), qos0("a", "\xff"))
 		dropped(scene, broker.DropInvalid, "publisher", 1)
 	})
+	quota := config(broker.Limits{})
+	run("state full: nobody has it, and who needs no state is served", mqtest.All, quota, func(scene *mqtest.Scene) {
+		scene.Use(mqtest.New(t, broker.Config{Log: &keptLog{}, LogQuota: 1000, Events: quota.Events}))
+		away(scene, "away")
+		here := scene.Connect("here")
+		here.Send(subscribe(1, to("a", 1), to("b", 1)))
+		here.Expect(suback(1, 1, 1))
+		filler := scene.Connect("filler")
+		filler.Send(qos1(1, "a", strings.Repeat("x", 1000)))
+		filler.Expect(puback(1, 0))
+		here.Received()
+
+		p := scene.Connect("publisher")
+		p.Send(qos1(1, "b", "1"), retain(qos0("b", "2")))
+		p.Expect(puback(1, 0))
+		here.Expect(qos1(0, "b", "1"), qos0("b", "2")) // delivered, and not retained
+		if scene.Version == v5 {
+			reason := why("the state of this Server has no room for it")
+			p.Send(qos1(2, "a", "2"), qos2(3, "a", "3"), retain(qos1(4, "b", "4")))
+			p.Expect(&packet.Puback{PacketID: 2, Code: colibri.QuotaExceeded, Properties: reason},
+				&packet.Pubrec{PacketID: 3, Code: colibri.QuotaExceeded, Properties: reason},
+				&packet.Puback{PacketID: 4, Code: colibri.QuotaExceeded, Properties: reason})
+			dropped(scene, broker.DropStateFull, "publisher", 4)
+		} else {
+			p.Send(qos1(2, "a", "2"))
+			p.ExpectClosed()
+			if got := scene.Broker.Stats().Dropped[broker.DropStateFull]; got != 2 {
+				scene.Errorf("dropped: got %d, want 2", got)
+			}
+		}
+		here.Expect()
+		p = scene.Connect("away", resume)
+		for _, got := range p.Expect(qos1(0, "a", strings.Repeat("x", 1000))) {
+			p.Send(puback(got.(*packet.Publish).PacketID, 0))
+		}
+		p.Send(subscribe(2, to("a", 1)), subscribe(3, to("new", 0)))
+		refused := in(scene.Version, colibri.QuotaExceeded)
+		if scene.Version != v5 {
+			refused = 0x80
+		}
+		p.Expect(suback(2, 1), suback(3, refused))
+	})
 	run("too many retained", mqtest.V5, config(broker.Limits{Retained: 1}), func(scene *mqtest.Scene) {
 		here := scene.Connect("here")
 		here.Send(subscribe(1, to("b", 0)))

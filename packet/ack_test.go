@@ -1,6 +1,7 @@
 package packet_test
 
 import (
+	"bytes"
 	"testing"
 
 	"github.com/colibri-mqtt/colibri"
@@ -90,4 +91,34 @@ func TestRefusedAck(t *testing.T) {
 			Properties: colibri.Properties{number(colibri.TopicAlias, 1)}},
 			op: "PUBCOMP Topic Alias", code: colibri.MalformedPacket},
 	})
+}
+
+// TestAppendAcknowledgement shows that the short way writes what Append writes.
+func TestAppendAcknowledgement(t *testing.T) {
+	for _, v := range []colibri.Version{colibri.V31, colibri.V311, colibri.V5} {
+		for _, id := range []uint16{1, 255, 256, 65_535} {
+			for kind, codes := range map[packet.Type][]colibri.ReasonCode{
+				packet.PUBACK: {0, 0x10, 0x97}, packet.PUBREC: {0, 0x10, 0x87}, packet.PUBREL: {0, 0x92}, packet.PUBCOMP: {0, 0x92}, packet.PINGRESP: {0},
+			} {
+				for _, code := range codes {
+					if v < colibri.V5 && code != 0 {
+						continue
+					}
+					p := map[packet.Type]packet.Packet{packet.PUBACK: &packet.Puback{PacketID: id, Code: code}, packet.PUBREC: &packet.Pubrec{PacketID: id, Code: code},
+						packet.PUBREL: &packet.Pubrel{PacketID: id, Code: code}, packet.PUBCOMP: &packet.Pubcomp{PacketID: id, Code: code}, packet.PINGRESP: &packet.Pingresp{}}[kind]
+					want, err := packet.Append(nil, p, v)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if got := packet.AppendAcknowledgement(nil, kind, id, code, v); !bytes.Equal(got, want) {
+						t.Errorf("%v %d %v in %v: got % x, want % x", kind, id, code, v, got, want)
+					}
+				}
+			}
+		}
+	}
+	b := make([]byte, 0, 16)
+	if n := testing.AllocsPerRun(100, func() { packet.AppendAcknowledgement(b, packet.PUBREC, 7, 0x10, colibri.V5) }); n != 0 {
+		t.Errorf("got %v allocations, want 0", n)
+	}
 }

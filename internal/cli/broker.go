@@ -370,6 +370,7 @@ func (s *brokerServer) serve() (err error) {
 	b, err := broker.New(broker.Config{
 		Log:             log,
 		CheckpointBytes: checkpointBytes(s.config.Own),
+		LogQuota:        int64(s.config.Own.StateQuota),
 		LogFailed:       func(err error) { logFailed <- err },
 		Authenticator:   doorkeeper{},
 		Limits:          s.limits,

@@ -47,7 +47,7 @@ func (s *brokerServer) openState() (l *disk.Log, why string, err error) {
 		return nil, "", err
 	}
 	s.stateDir = dir
-	o := wal.Options{SegmentBytes: segmentBytes(c.Own), QuotaBytes: int64(c.Own.StateQuota)}
+	o := wal.Options{SegmentBytes: segmentBytes(c.Own)}
 	if c.Own.Sync == "interval" {
 		o.SyncInterval = stateSync
 	}

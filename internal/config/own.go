@@ -27,6 +27,9 @@ type Own struct {
 // whenFull are the values of colibri_when_full.
 var whenFull = words("drop-newest drop-oldest reject")
 
+// leastQuota is the smallest colibri_state_quota, in bytes.
+const leastQuota = 64 << 10
+
 // syncs are the values of colibri_sync.
 var syncs = words("always interval")
 
@@ -62,7 +65,13 @@ func ownOptions() []option {
 			return nil
 		}},
 		count("colibri_checkpoint", "50331648", 64<<10, func(o *Own) *int { return &o.Checkpoint }),
-		count("colibri_state_quota", "0", 0, func(o *Own) *int { return &o.StateQuota }),
+		{names: words("colibri_state_quota"), kind: number, max: most, standard: "0", set: func(r *reader, v value) error {
+			if v.number > 0 && v.number < leastQuota {
+				return r.errorf("%d bytes are too few for a state; give at least %d, or 0 for no limit", v.number, leastQuota)
+			}
+			r.config.Own.StateQuota = v.number
+			return nil
+		}},
 		yes("colibri_disconnect_denied", func(o *Own) *bool { return &o.DisconnectDenied }),
 		yes("colibri_check_payloads", func(o *Own) *bool { return &o.CheckPayloads }),
 		count("colibri_message_rate", "0", 0, func(o *Own) *int { return &o.MessageRate }),

@@ -15,9 +15,8 @@ import (
 // Log is a broker.Log in a directory of this machine. It has one lane. Its methods may be
 // called from any goroutine, Close not from a done function.
 type Log struct {
-	wal   *wal.Log
-	dir   string
-	quota int64 // bytes; 0 is without limit
+	wal *wal.Log
+	dir string
 }
 
 // Open opens the log in a directory, which it creates if need be and keeps for itself until
@@ -27,7 +26,7 @@ func Open(dir string, o wal.Options) (*Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Log{l, dir, o.QuotaBytes}, nil
+	return &Log{l, dir}, nil
 }
 
 // Torn returns what a crash has left at the end and was cut; nil for nothing.
@@ -38,21 +37,13 @@ func (l *Log) Append(_ int, entries []byte, done func(broker.Pos, error)) {
 	l.wal.Append(entries, answer(done))
 }
 
-// Full implements broker.OverQuota.
-func (l *Log) Full() bool { return l.quota > 0 && l.wal.Bytes() >= l.quota }
-
-// AppendOverQuota implements broker.OverQuota.
-func (l *Log) AppendOverQuota(_ int, entries []byte, done func(broker.Pos, error)) {
-	l.wal.AppendOverQuota(entries, answer(done))
-}
-
 // answer returns done for a wal.Log.
 func answer(done func(broker.Pos, error)) func(wal.Pos, error) {
 	if done == nil {
 		return nil
 	}
 	return func(at wal.Pos, err error) {
-		if errors.Is(err, wal.ErrQuota) || errors.Is(err, wal.ErrFull) || errors.Is(err, wal.ErrTooLarge) {
+		if errors.Is(err, wal.ErrFull) || errors.Is(err, wal.ErrTooLarge) {
 			err = fmt.Errorf("%w: %w", broker.ErrRefused, err)
 		}
 		done(broker.Pos(at), err)

@@ -190,8 +190,8 @@ func TestDiskFails(t *testing.T) {
 	}
 }
 
-// TestQuota covers a state that has reached its quota: who wants more recorded is
-// disconnected with Quota exceeded, the others are served, and when the messages have been
+// TestQuota covers a state that has reached its quota: who wants more recorded is refused
+// with Quota exceeded, or closed if that cannot be said, the others are served, and when the messages have been
 // taken and the log was shortened, there is room again, also after a restart.
 func TestQuota(t *testing.T) {
 	for _, restart := range []bool{false, true} {
@@ -199,7 +199,7 @@ func TestQuota(t *testing.T) {
 			const quota = 64 << 10
 			dir := scene.TempDir()
 			start := func() *broker.Broker {
-				return mqtest.New(scene, broker.Config{Log: mustOpen(scene, dir, wal.Options{QuotaBytes: quota}), CheckpointBytes: quota / 4,
+				return mqtest.New(scene, broker.Config{Log: mustOpen(scene, dir, wal.Options{SegmentBytes: quota / 8}), LogQuota: quota, CheckpointBytes: quota / 4,
 					LogFailed: func(err error) { scene.Errorf("LogFailed: %v", err) }})
 			}
 			scene.Use(start())
@@ -215,14 +215,14 @@ func TestQuota(t *testing.T) {
 					p.Send(numbered(id, payload))
 					got := p.Received()
 					if len(got) == 1 && got[0].Type() == packet.PUBACK {
+						if got[0].(*packet.Puback).Code == colibri.QuotaExceeded {
+							p.Disconnect()
+							return taken
+						}
 						taken++
 						continue
 					}
-					if scene.Version == colibri.V5 {
-						if len(got) != 1 || got[0].(*packet.Disconnect).Code != colibri.QuotaExceeded {
-							scene.Fatalf("message %d: got %v, want a DISCONNECT with Quota exceeded", id, got)
-						}
-					} else if len(got) > 0 {
+					if len(got) > 0 {
 						scene.Fatalf("message %d: got %v, want the connection closed", id, got)
 					}
 					p.ExpectClosed()
@@ -239,6 +239,12 @@ func TestQuota(t *testing.T) {
 				fill()
 			}
 			quiet.Ping()
+			if none := scene.Dial(); true { // nor is there room for another Session that lasts
+				none.Send(none.NewConnect("none", lasting))
+				if got := none.Received(); len(got) != 1 || got[0].(*packet.Connack).Code == colibri.Success {
+					scene.Errorf("a new Session: got %v, want a CONNACK that refuses", got)
+				}
+			}
 			if restart {
 				if err := scene.Broker.Shutdown(scene.Context()); err != nil {
 					scene.Errorf("Shutdown: %v", err)
@@ -266,7 +272,7 @@ func TestQuota(t *testing.T) {
 			}
 			p.Disconnect()
 			publisher := scene.Connect("again")
-			publisher.Send(numbered(1, payload)) // may be refused: now it is known that there is need
+			publisher.Send(numbered(1, payload)) // may be refused
 			time.Sleep(3 * time.Second)
 			if taken := fill(); taken < 20 {
 				scene.Errorf("after all was taken: got %d messages taken, want some 40", taken)

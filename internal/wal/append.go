@@ -2,7 +2,6 @@ package wal
 
 import (
 	"encoding/binary"
-	"math"
 	"time"
 )
 
@@ -58,21 +57,10 @@ func (b *batch) reset() {
 // but Close. Two errors come at once instead, inside Append, out of that order: ErrFull, so
 // that what waits stays bounded, and ErrClosed.
 //
-// ErrQuota and ErrTooLarge refuse this frame only: nothing of it is written, and a later
-// one may pass, once Truncate has made room. A nil done says that nobody waits: the frame is
+// ErrTooLarge refuses this frame only: nothing of it is written. A nil done says that nobody waits: the frame is
 // written with the next one that somebody waits for, or within soonTime. After a *StoppedError, and with it, nothing is
 // done successfully any more; whether the frame is in the log shows when it is opened again.
 func (l *Log) Append(frame []byte, done func(Pos, error)) {
-	l.append(frame, done, l.options.QuotaBytes)
-}
-
-// AppendOverQuota is Append without Options.QuotaBytes, for what has to be written before
-// Truncate can make room: a log at its quota could never be shortened otherwise.
-func (l *Log) AppendOverQuota(frame []byte, done func(Pos, error)) {
-	l.append(frame, done, math.MaxInt64/2)
-}
-
-func (l *Log) append(frame []byte, done func(Pos, error), quota int64) {
 	size := int64(recordBytes) + int64(len(frame))
 	frameSum := sum(frame)
 	l.mu.Lock()
@@ -82,8 +70,6 @@ func (l *Log) append(frame []byte, done func(Pos, error), quota int64) {
 	case e.err != nil:
 	case len(frame) > MaxFrameBytes:
 		e.err = ErrTooLarge
-	case l.bytes.Load()+size > quota:
-		e.err = ErrQuota
 	}
 	if e.err != nil {
 		size = 0
@@ -92,7 +78,7 @@ func (l *Log) append(frame []byte, done func(Pos, error), quota int64) {
 	switch {
 	case l.closing:
 		refused = ErrClosed
-	case len(l.pending.entries) > 0 && l.pending.cost()+size+entryBytes > l.options.PendingBytes:
+	case l.pending.cost() >= l.options.PendingBytes:
 		refused = ErrFull
 	}
 	if refused != nil {

@@ -9,8 +9,6 @@ import (
 
 // Refusals of one frame. The Log goes on, and a later frame may pass.
 var (
-	// ErrQuota refuses a frame that would take the log beyond Options.QuotaBytes.
-	ErrQuota = errors.New("the log has reached its quota: let go of segments or raise the quota")
 	// ErrFull refuses a frame because too much waits to be written already.
 	ErrFull = errors.New("the log is slower than its appenders: too much waits to be written")
 	// ErrTooLarge refuses a frame of more than MaxFrameBytes.

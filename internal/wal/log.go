@@ -37,16 +37,10 @@ const (
 // Options are what a Log can be told. The zero value is good.
 type Options struct {
 	// SegmentBytes is how large a file gets, 4 KiB to 1 GiB, by default 64 MiB; a larger
-	// frame gets a file of its own. It is lowered to a quarter of QuotaBytes, since
-	// Truncate lets go of whole files.
+	// frame gets a file of its own. Truncate lets go of whole files.
 	SegmentBytes int64
-	// QuotaBytes is how much all segments may hold; 0 is without limit. The files can be
-	// larger by one spare segment and by what is zeroed ahead, up to 1 MiB. An Append
-	// beyond gets ErrQuota; AppendOverQuota does not.
-	QuotaBytes int64
 	// PendingBytes is how much may wait to be written, by default 64 MiB. As much again
-	// may be on its way to the disk. An Append beyond gets ErrFull; a single frame may be
-	// larger.
+	// may be on its way to the disk. While so much waits, an Append gets ErrFull.
 	PendingBytes int64
 	// SyncInterval is 0 when a frame is done once it survives a power cut. Otherwise it
 	// is done once it survives the end of the process, and a sync follows within that time.
@@ -58,20 +52,9 @@ type Options struct {
 func (o *Options) setDefaults() error {
 	if o.SegmentBytes == 0 {
 		o.SegmentBytes = 64 << 20
-		if o.QuotaBytes > 0 {
-			o.SegmentBytes = max(min(o.SegmentBytes, o.QuotaBytes/4), minSegmentBytes)
-		}
 	}
 	if o.SegmentBytes < minSegmentBytes || o.SegmentBytes > maxSegmentBytes {
 		return fmt.Errorf("SegmentBytes is %d: it must be %d to %d", o.SegmentBytes, minSegmentBytes, maxSegmentBytes)
-	}
-	if o.QuotaBytes < 0 || o.QuotaBytes > 0 && o.QuotaBytes < 4*minSegmentBytes {
-		return fmt.Errorf("QuotaBytes is %d: it must be 0, for no limit, or at least %d", o.QuotaBytes, 4*minSegmentBytes)
-	}
-	if o.QuotaBytes > 0 {
-		o.SegmentBytes = min(o.SegmentBytes, o.QuotaBytes/4)
-	} else {
-		o.QuotaBytes = math.MaxInt64 / 2
 	}
 	if o.PendingBytes == 0 {
 		o.PendingBytes = 64 << 20
@@ -218,7 +201,8 @@ func (l *Log) Replay(fn func(Pos, []byte) error) error {
 }
 
 // Bytes returns what the segments hold, headers included and with what waits to be
-// written: what Options.QuotaBytes limits.
+// written. The files can be larger by one spare segment and by what is zeroed ahead, up to
+// 1 MiB.
 func (l *Log) Bytes() int64 {
 	return l.bytes.Load()
 }

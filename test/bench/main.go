@@ -74,6 +74,7 @@ type section struct {
 var sections = []section{
 	{"live", live},
 	{"durable", durable},
+	{"shorten", shorten},
 	{"start", start},
 }
 
@@ -82,12 +83,12 @@ func main() {
 	flag.StringVar(&o.mqload, "mqload", "", "source `file` of the load generator of the section live")
 	flag.StringVar(&o.colibri, "colibri", "bin/colibri", "our `binary`")
 	flag.StringVar(&o.out, "out", "docs/benchmarks.md", "`file` whose sections are replaced")
-	flag.StringVar(&o.disk, "disk", "", "`directory` on the disk that the sections durable and start use (default a temporary one)")
+	flag.StringVar(&o.disk, "disk", "", "`directory` on the disk that the sections but live use (default a temporary one)")
 	flag.StringVar(&o.row, "row", "", "only rows of the section live whose name contains this; that section is not written")
 	flag.IntVar(&o.runs, "runs", 3, "interleaved runs; the tables show their medians")
 	flag.Float64Var(&o.seconds, "seconds", 3, "length of each measurement")
 	flag.Float64Var(&o.scale, "scale", 1, "of the numbers in the section start; less than 1 for a trial")
-	only := flag.String("only", "", "only these of the sections live, durable and start, with commas between; the others of the file stay")
+	only := flag.String("only", "", "only these of the sections live, durable, shorten and start, with commas between; the others of the file stay")
 	flag.Parse()
 	if err := bench(&o, *only); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -99,7 +100,7 @@ func bench(o *options, only string) error {
 	chosen := strings.FieldsFunc(only, func(r rune) bool { return r == ',' })
 	for _, name := range chosen {
 		if !slices.ContainsFunc(sections, func(s section) bool { return s.name == name }) {
-			return fmt.Errorf("there is no section %q; they are live, durable and start", name)
+			return fmt.Errorf("there is no section %q; they are live, durable, shorten and start", name)
 		}
 	}
 	if err := findDisk(&o.disk); err != nil {

@@ -27,9 +27,10 @@ const (
 
 // queued is what one run of queueing has measured.
 type queued struct {
-	rate     float64 // PUBACKs a second
-	cpu      float64 // of the broker, µs a message
-	p50, p99 float64 // ms from writing PUBLISH until PUBACK was read
+	rate float64 // PUBACKs a second
+	cpu  float64 // of the broker, µs a message
+	// ms from writing PUBLISH until PUBACK was read
+	p50, p99, p999, longest float64
 }
 
 // queue lets publishers publish at QoS 1 to a Session whose client is away, each with one
@@ -98,6 +99,9 @@ func queue(broker *process, publishers int, length time.Duration) (queued, error
 		cpu:  float64((after - before).Microseconds()) / n,
 		p50:  milliseconds(percentile(times, 0.50)),
 		p99:  milliseconds(percentile(times, 0.99)),
+		p999: milliseconds(percentile(times, 0.999)),
+
+		longest: milliseconds(times[len(times)-1]),
 	}, nil
 }
 

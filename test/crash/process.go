@@ -60,7 +60,7 @@ func (p *process) log() string { return filepath.Join(p.dir, "broker.log") }
 // checkpoints returns how often the broker has shortened its state, as it says.
 func (p *process) checkpoints() (int, error) {
 	text, err := os.ReadFile(p.log())
-	return strings.Count(string(text), "the log was shortened"), err
+	return strings.Count(string(text), "log was shortened"), err
 }
 
 // start begins the next life.
