@@ -4,6 +4,7 @@ GO ?= go
 TOOL = $(GO) tool -modfile=tools/go.mod
 MQLOAD_C ?= ../shared/tools/mqload.c
 ONLY ?=
+AGAINST ?=
 FUZZTIME ?= 30s
 SIMTIME ?= 60s
 KILLS ?= 20
@@ -46,8 +47,8 @@ docs/CONFORMANCE.md: FORCE
 	$(GO) run ./internal/spec/conformance
 FORCE:
 
-bench: build ## our broker beside Debian's mosquitto; writes docs/benchmarks.md, or of it ONLY=live,durable,shorten,start
-	$(GO) run ./test/bench -mqload $(MQLOAD_C) -colibri bin/colibri -out docs/benchmarks.md -only "$(ONLY)"
+bench: build ## our broker beside Debian's mosquitto; writes docs/benchmarks.md, or of it ONLY=live,cost,durable,shorten,start
+	$(GO) run ./test/bench -mqload $(MQLOAD_C) -colibri bin/colibri -out docs/benchmarks.md -only "$(ONLY)" -against "$(AGAINST)"
 
 crash: build ## kill -9 the broker KILLS times under load; fails when anything acknowledged is lost or doubled
 	$(GO) run ./test/crash -colibri bin/colibri -kills $(KILLS) -seed $(SEED)

@@ -37,8 +37,10 @@ func mosquittoVersion(program string) string {
 }
 
 func colibriBroker(program string) contender {
-	return contender{"Colibri", func(_ string, port int) (*exec.Cmd, error) {
-		return exec.Command(program, "broker", "-q", "-p", strconv.Itoa(port)), nil
+	return contender{"Colibri", func(dir string, port int) (*exec.Cmd, error) {
+		command := exec.Command(program, "broker", "-q", "-p", strconv.Itoa(port))
+		command.Env = append(os.Environ(), "XDG_STATE_HOME="+dir)
+		return command, nil
 	}}
 }
 

@@ -59,6 +59,7 @@ type options struct {
 	mqload, colibri, out string
 	disk                 string // where the state of a broker lies while it is measured
 	row                  string
+	against              string // an older binary; empty for none
 	runs                 int
 	seconds, scale       float64
 }
@@ -73,6 +74,7 @@ type section struct {
 // sections are the parts of the page that are measured, in the order of their measuring.
 var sections = []section{
 	{"live", live},
+	{"cost", cost},
 	{"durable", durable},
 	{"shorten", shorten},
 	{"start", start},
@@ -85,10 +87,11 @@ func main() {
 	flag.StringVar(&o.out, "out", "docs/benchmarks.md", "`file` whose sections are replaced")
 	flag.StringVar(&o.disk, "disk", "", "`directory` on the disk that the sections but live use (default a temporary one)")
 	flag.StringVar(&o.row, "row", "", "only rows of the section live whose name contains this; that section is not written")
+	flag.StringVar(&o.against, "against", "", "an older `binary` to measure beside ours in the section cost")
 	flag.IntVar(&o.runs, "runs", 3, "interleaved runs; the tables show their medians")
 	flag.Float64Var(&o.seconds, "seconds", 3, "length of each measurement")
 	flag.Float64Var(&o.scale, "scale", 1, "of the numbers in the section start; less than 1 for a trial")
-	only := flag.String("only", "", "only these of the sections live, durable, shorten and start, with commas between; the others of the file stay")
+	only := flag.String("only", "", "only these of the sections live, cost, durable, shorten and start, with commas between; the others of the file stay")
 	flag.Parse()
 	if err := bench(&o, *only); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -100,7 +103,7 @@ func bench(o *options, only string) error {
 	chosen := strings.FieldsFunc(only, func(r rune) bool { return r == ',' })
 	for _, name := range chosen {
 		if !slices.ContainsFunc(sections, func(s section) bool { return s.name == name }) {
-			return fmt.Errorf("there is no section %q; they are live, durable, shorten and start", name)
+			return fmt.Errorf("there is no section %q; they are live, cost, durable, shorten and start", name)
 		}
 	}
 	if err := findDisk(&o.disk); err != nil {
