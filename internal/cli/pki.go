@@ -1,0 +1,326 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/colibri-mqtt/colibri/internal/pki"
+)
+
+// Exit codes of pki, besides exitOK and exitConfig.
+const (
+	exitPKIFailed = 1 // nothing was made or changed, or the file cannot be read
+	exitPKIEnded  = 2 // show: a certificate is not valid now
+)
+
+// pkiOptions are what pki is told.
+type pkiOptions struct {
+	verb     string // init, client, server, revoke or show
+	argument string // what stands behind it
+	dir      string
+	hosts    pki.Hosts // besides those of this machine
+	clients  []string
+	json     bool
+	help     bool
+}
+
+// standardDirectory is where pki works when nobody says it.
+const standardDirectory = "pki"
+
+// pkiFlag is one flag of pki.
+type pkiFlag struct {
+	names []string
+	verbs string // that have it, with spaces between; empty for all
+	value string
+	help  string
+	apply func(o *pkiOptions, value string) error
+}
+
+var pkiFlags = []pkiFlag{
+	{names: []string{"-d", "--dir"}, verbs: "init client server revoke", value: "DIR", help: "the directory of the authority (pki)",
+		apply: func(o *pkiOptions, value string) error { o.dir = value; return nil }},
+	{names: []string{"--name"}, verbs: "init server", value: "NAME", help: "a further DNS name by which clients reach the server; may be given many times",
+		apply: func(o *pkiOptions, value string) error { return o.hosts.AddName(value) }},
+	{names: []string{"--address"}, verbs: "init server", value: "ADDRESS", help: "a further IP address of the server; may be given many times",
+		apply: func(o *pkiOptions, value string) error { return o.hosts.AddAddress(value) }},
+	{names: []string{"--client"}, verbs: "init", value: "NAME", help: "make a certificate for the client NAME, not for one called client; may be given many times",
+		apply: func(o *pkiOptions, value string) error {
+			o.clients = append(o.clients, value)
+			return pki.CheckName(value)
+		}},
+	{names: []string{"--json"}, help: "print what was made or found as one JSON object",
+		apply: func(o *pkiOptions, _ string) error { o.json = true; return nil }},
+	{names: []string{"-h", "--help"}, help: "print this help",
+		apply: func(o *pkiOptions, _ string) error { o.help = true; return nil }},
+}
+
+func (f *pkiFlag) belongs(verb string) bool {
+	return f.verbs == "" || slices.Contains(strings.Fields(f.verbs), verb)
+}
+
+// pkiVerbs are the things that pki does.
+var pkiVerbs = []struct {
+	name, argument, help string
+	needed               bool // the argument is
+	run                  func(env *invocation, o *pkiOptions) int
+}{
+	{"init", "[DIR]", "make an authority, a server's certificate for the names and addresses of this machine, and one client's", false, initPKI},
+	{"client", "NAME", "make a certificate for one more client; NAME can be its User Name", true, makeClient},
+	{"server", "[NAME]", "make one more server's certificate, in the files NAME.crt and NAME.key; without NAME, server", false, makeServer},
+	{"revoke", "NAME|FILE", "put a certificate onto the list that tells brokers whom to refuse", true, revokeCertificate},
+	{"show", "FILE", "print whose a certificate is, what for and how long", true, showCertificates},
+}
+
+func pkiCommand() command {
+	return command{
+		name:     "pki",
+		summary:  "Make certificates for a first try of TLS, and look at them",
+		run:      runPKI,
+		help:     writePKIHelp,
+		complete: completePKI,
+	}
+}
+
+// completePKI offers what a shell can put in place of typed, behind args.
+func completePKI(args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	var offers []cobra.Completion
+	if len(args) == 0 {
+		for _, v := range pkiVerbs {
+			if strings.HasPrefix(v.name, typed) {
+				offers = append(offers, cobra.CompletionWithDesc(v.name, v.help))
+			}
+		}
+		return offers, cobra.ShellCompDirectiveNoFileComp
+	}
+	switch last := args[len(args)-1]; {
+	case last == "-d" || last == "--dir":
+		return nil, cobra.ShellCompDirectiveFilterDirs
+	case last == "--name" || last == "--address" || last == "--client":
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	if !strings.HasPrefix(typed, "-") {
+		switch args[0] {
+		case "init":
+			return nil, cobra.ShellCompDirectiveFilterDirs
+		case "revoke", "show":
+			return nil, cobra.ShellCompDirectiveDefault
+		}
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	for i := range pkiFlags {
+		f := &pkiFlags[i]
+		for _, name := range f.names {
+			if strings.HasPrefix(name, typed) && f.belongs(args[0]) {
+				offers = append(offers, cobra.CompletionWithDesc(name, f.help))
+			}
+		}
+	}
+	return offers, cobra.ShellCompDirectiveNoFileComp
+}
+
+// parsePKIOptions reads the command line of pki.
+func parsePKIOptions(args []string) (*pkiOptions, error) {
+	o := &pkiOptions{}
+	for len(args) > 0 {
+		typed := args[0]
+		args = args[1:]
+		if !strings.HasPrefix(typed, "-") {
+			switch {
+			case o.verb == "":
+				o.verb = typed
+			case o.argument == "":
+				o.argument = typed
+			default:
+				return o, usagef("'%s' is one too many behind '%s': give one.", typed, o.verb)
+			}
+			continue
+		}
+		i := slices.IndexFunc(pkiFlags, func(f pkiFlag) bool { return slices.Contains(f.names, typed) })
+		if i < 0 {
+			return o, usagef("Unknown option '%s'.", typed)
+		}
+		f := &pkiFlags[i]
+		if !f.belongs(o.verb) {
+			return o, usagef("'%s' belongs behind %s.", typed, quotedList(strings.Fields(f.verbs)))
+		}
+		value := ""
+		if f.value != "" {
+			if len(args) == 0 {
+				return o, usagef("'%s' needs %s behind it.", typed, f.value)
+			}
+			value, args = args[0], args[1:]
+		}
+		if err := f.apply(o, value); err != nil {
+			return o, usagef("%s", sentence(err.Error()))
+		}
+	}
+	return o, o.check()
+}
+
+// check completes o.
+func (o *pkiOptions) check() error {
+	switch {
+	case o.help:
+		return nil
+	case o.verb == "":
+		return usagef("Say what to do: init, client, server, revoke or show.")
+	case o.verb == "init" && o.argument != "" && o.dir != "":
+		return usagef("The directory is given twice, '%s' and '%s'; give one.", o.argument, o.dir)
+	case o.verb == "init" && o.argument != "":
+		o.dir = o.argument
+	}
+	if o.dir == "" {
+		o.dir = standardDirectory
+	}
+	if o.verb == "init" && len(o.clients) == 0 {
+		o.clients = []string{"client"}
+	}
+	return nil
+}
+
+// quotedList writes words as in "'a', 'b' or 'c'".
+func quotedList(words []string) string {
+	text := "'" + words[0] + "'"
+	for i, w := range words[1:] {
+		if i == len(words)-2 {
+			text += " or '" + w + "'"
+		} else {
+			text += ", '" + w + "'"
+		}
+	}
+	return text
+}
+
+// runPKI is the command.
+func runPKI(env *invocation, args []string) int {
+	o, err := parsePKIOptions(args)
+	if o.help {
+		writePKIHelp(env.stdout, env.name)
+		return exitOK
+	}
+	if err != nil {
+		env.printUsageError(err)
+		return exitConfig
+	}
+	for _, v := range pkiVerbs {
+		if v.name != o.verb {
+			continue
+		}
+		if v.needed && o.argument == "" {
+			env.printUsageError(usagef("'%s' needs %s behind it.", v.name, v.argument))
+			return exitConfig
+		}
+		return v.run(env, o)
+	}
+	env.printUsageError(usagef("Unknown command '%s'; there are init, client, server, revoke and show.", o.verb))
+	return exitConfig
+}
+
+// pkiFailed says why nothing was done.
+func (env *invocation) pkiFailed(err error) int {
+	fmt.Fprintf(env.stderr, "Error: %s\n", sentence(pathError(err)))
+	return exitPKIFailed
+}
+
+// pathError returns the text of err; what package os says about a file is put into words
+// that begin with neither the name of a system call nor that of a file.
+func pathError(err error) string {
+	switch {
+	case os.IsNotExist(err) && isPathError(err):
+		return fmt.Sprintf("there is no %s: check the name", pathOf(err))
+	case os.IsPermission(err) && isPathError(err):
+		return fmt.Sprintf("this user may not use %s: become another user, or choose another directory", pathOf(err))
+	}
+	return err.Error()
+}
+
+func isPathError(err error) bool { _, ok := err.(*os.PathError); return ok }
+
+func pathOf(err error) string { return err.(*os.PathError).Path }
+
+// makeClient is "pki client".
+func makeClient(env *invocation, o *pkiOptions) int {
+	return env.makeOne(o, "client", func(a *pki.Authority) (pki.Issued, error) {
+		return a.Client(o.argument, time.Now())
+	})
+}
+
+// makeServer is "pki server".
+func makeServer(env *invocation, o *pkiOptions) int {
+	return env.makeOne(o, "server", func(a *pki.Authority) (pki.Issued, error) {
+		hosts, err := o.allHosts()
+		if err != nil {
+			return pki.Issued{}, err
+		}
+		name := o.argument
+		if name == "" {
+			name = "server"
+		}
+		return a.Server(name, hosts, time.Now())
+	})
+}
+
+// allHosts returns those of this machine and those of the command line.
+func (o *pkiOptions) allHosts() (pki.Hosts, error) {
+	hosts, err := pki.Machine()
+	if err != nil {
+		return hosts, err
+	}
+	for _, name := range o.hosts.Names {
+		if err := hosts.AddName(name); err != nil {
+			return hosts, err
+		}
+	}
+	for _, ip := range o.hosts.Addresses {
+		if err := hosts.AddAddress(ip.String()); err != nil {
+			return hosts, err
+		}
+	}
+	return hosts, nil
+}
+
+func writePKIHelp(w io.Writer, name string) {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n\nUsage:\n", wrapped(
+		"Make a private certificate authority and certificates of it, for a first try of TLS and for tests. For a fleet take an authority whose key lies elsewhere.", 0))
+	for _, v := range pkiVerbs {
+		fmt.Fprintf(&b, "  %s %s [FLAGS]\n", name, v.name+" "+v.argument)
+	}
+	b.WriteString("\nCommands:\n")
+	for _, v := range pkiVerbs {
+		fmt.Fprintf(&b, "  %-12s%s\n", v.name, wrapped(v.help, 14))
+	}
+	b.WriteString("\nExamples:\n")
+	for _, e := range [][2]string{
+		{"init", "all that is needed, in the directory pki"},
+		{"init --name broker.example --client alice", "with a name of DNS, and whose client it is"},
+		{"client bob", "one more client"},
+		{"revoke bob", "and no more"},
+		{"show pki/server.crt", "how long is it valid?"},
+	} {
+		fmt.Fprintf(&b, "  %s %-43s # %s\n", name, e[0], e[1])
+	}
+	b.WriteString("\nFlags:\n")
+	for _, f := range pkiFlags {
+		left := "  " + strings.TrimSpace(strings.Join(f.names, ", ")+" "+f.value)
+		help := f.help
+		if f.verbs != "" {
+			help = "(" + strings.ReplaceAll(f.verbs, " ", ", ") + ") " + help
+		}
+		fmt.Fprintf(&b, "%-22s%s\n", left, wrapped(help, 22))
+	}
+	fmt.Fprintf(&b, `
+%s
+
+Exit code:
+  0 success; 1 nothing was made or changed, or a file cannot be read; 2 show: a certificate
+  is not valid now; 3 mistake in the command line.
+`, wrapped("Nothing is overwritten, but for the list of revoked certificates. Keys can be read by their owner only. The authority is valid for 10 years, the others for 397 days: programs that are strict with servers take 398 at most. Make new ones under other names before that.", 0))
+	io.WriteString(w, b.String())
+}
