@@ -128,6 +128,9 @@ func (o *options) dialHint(err error) string {
 	if !errors.As(err, &failed) {
 		return ""
 	}
+	if hint := o.routeHint(failed.err); hint != "" {
+		return hint
+	}
 	var lookup *net.DNSError
 	switch {
 	case o.port == 0:
@@ -159,20 +162,9 @@ func (o *options) portNumber() string {
 	return strconv.Itoa(o.port)
 }
 
-// dial opens the Network Connection of -h, -p, --unix, --ws and -A.
+// dial opens the Network Connection to the server.
 func (o *options) dial(ctx context.Context, _ string) (net.Conn, error) {
-	var dialer net.Dialer
-	network, address := "tcp", net.JoinHostPort(o.host, o.portNumber())
-	if o.port == 0 {
-		network, address = "unix", o.host
-	} else if o.bind != "" {
-		local, err := net.ResolveTCPAddr("tcp", net.JoinHostPort(o.bind, "0"))
-		if err != nil {
-			return nil, &dialError{fmt.Errorf("bind address: %w", err)}
-		}
-		dialer.LocalAddr = local
-	}
-	nc, err := dialer.DialContext(ctx, network, address)
+	nc, err := o.reach(ctx)
 	if err == nil && o.webSocket {
 		nc, err = transport.OpenWebSocket(ctx, nc, o.url())
 	}
@@ -226,6 +218,9 @@ func (env *invocation) ended(o *options, err error) int {
 	switch {
 	case errors.As(err, &dial):
 		env.complain(o, "%s", connectFailure(dial.err))
+		if failed := new(transport.ProxyError); errors.As(dial.err, &failed) {
+			return exitProxy
+		}
 		return exitUsage
 	case errors.As(err, &refusal) && refusal.Packet == packet.CONNACK:
 		code := refusal.Code

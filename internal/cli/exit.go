@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"github.com/colibri-mqtt/colibri"
+	"github.com/colibri-mqtt/colibri/internal/transport"
 )
 
 // Exit codes of pub, sub and rr. They are those of Mosquitto's programs, because
@@ -18,6 +19,7 @@ const (
 	exitUsage       = 1   // also: no connection could be made
 	exitProtocol    = 2   // the other side broke the protocol
 	exitLost        = 7   // the Network Connection ended too early
+	exitProxy       = 16  // --proxy: no connection could be made through it
 	exitKeepAlive   = 19  // the server did not answer PINGREQ
 	exitQoS         = 24  // the server does not take this QoS
 	exitTooLarge    = 25  // the server does not take a packet of this size
@@ -81,6 +83,9 @@ func refusalText(version colibri.Version, code colibri.ReasonCode) (text string,
 
 // connectFailure returns the sentence for a Network Connection that could not be made.
 func connectFailure(err error) string {
+	if failed := new(transport.ProxyError); errors.As(err, &failed) {
+		return "Error: Proxy error."
+	}
 	var lookup *net.DNSError
 	if errors.As(err, &lookup) {
 		return "Unable to connect (Lookup error.)."

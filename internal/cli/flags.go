@@ -180,6 +180,10 @@ func init() {
 				o.bind = value
 				return nil
 			}},
+		{names: []string{"-S"}, in: all, group: groupServer,
+			help: "take -h for a domain, and ask DNS for its servers and their ports: the SRV records _mqtt._tcp", apply: set(func(o *options) { o.srv = true })},
+		{names: []string{"--proxy"}, in: all, group: groupServer, value: "URL", missing: "proxy url",
+			help: "connect through the SOCKS5 proxy socks5h://[USER[:PASSWORD]@]HOST[:PORT], which looks the host up", apply: setProxy},
 		{names: []string{"--nodelay"}, in: all, group: groupServer,
 			help:  "send small packets at once (always so here)",
 			apply: set(func(o *options) { o.noDelay = true })},
@@ -246,8 +250,6 @@ func init() {
 		later("TLS", "VALUE", "--keyform", "--ciphers", "--tls-version", "--tls-alpn", "--tls-engine", "--tls-engine-kpass-sha1"),
 		later("TLS", "", "--insecure", "--tls-use-os-certs"),
 		later("TLS with a pre-shared key", "VALUE", "--psk", "--psk-identity"),
-		later("SOCKS", "URL", "--proxy"),
-		later("the look-up of SRV records", "", "-S"),
 		{names: []string{"--no-tls"}, in: all, group: groupServer,
 			help: "do not use TLS (never so here)", apply: set(func(*options) {})},
 	}

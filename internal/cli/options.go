@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/colibri-mqtt/colibri"
+	"github.com/colibri-mqtt/colibri/internal/transport"
 	"github.com/colibri-mqtt/colibri/topic"
 )
 
@@ -42,6 +43,9 @@ type options struct {
 	bind      string
 	noDelay   bool
 	webSocket bool
+	proxy     *transport.Proxy   // nil for none
+	srv       bool               // host is a domain, whose SRV records name the servers
+	resolver  transport.Resolver // nil for that of the system
 
 	id, idPrefix       *string // nil when not given
 	userName, password *string
@@ -127,6 +131,9 @@ func (o *options) check() error {
 		return usagef("Combining '--ws' and '--unix' makes no sense.")
 	case o.password != nil && o.userName == nil && o.version < colibri.V5: // [MQTT311-3.1.2-22]
 		return usagef("-P argument given but no user name: MQTT %s allows a password only together with -u.", o.version)
+	}
+	if err := o.checkRoute(); err != nil {
+		return err
 	}
 	if err := o.checkSession(); err != nil {
 		return err

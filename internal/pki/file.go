@@ -70,6 +70,11 @@ func writeNew(dir string, files []file) error {
 		}
 		staged = append(staged, path)
 	}
+	return place(dir, files, staged)
+}
+
+// place gives the staged files their names, all or none of them.
+func place(dir string, files []file, staged []string) error {
 	for i, f := range files {
 		path := filepath.Join(dir, f.name)
 		err := os.Link(staged[i], path) // unlike a rename it never replaces

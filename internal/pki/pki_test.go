@@ -221,15 +221,39 @@ func TestNothingIsOverwritten(t *testing.T) {
 	}
 }
 
-// TestLinkFails shows that what was put into its place goes again when a later file
-// cannot be: here because it appeared after the first look.
-func TestLinkFails(t *testing.T) {
+// TestPlace shows that what was put into its place goes again when a later file cannot
+// be: here because another one appeared after the first look. That one stays.
+func TestPlace(t *testing.T) {
 	dir := t.TempDir()
-	files := []file{{"a", 0o600, []byte("a")}, {"b", 0o600, nil}, {"sub/c", 0o600, nil}}
-	if err := writeNew(dir, files); err == nil {
+	files := []file{{"a", 0o600, nil}, {"b", 0o600, nil}, {"c", 0o600, nil}}
+	var staged []string
+	for _, f := range files {
+		path, err := stage(dir, f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		staged = append(staged, path)
+	}
+	late := filepath.Join(dir, "c")
+	if err := os.WriteFile(late, []byte("mine"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var exists *ExistsError
+	if err := place(dir, files, staged); !errors.As(err, &exists) || !slices.Equal(exists.Files, []string{late}) {
+		t.Errorf("got %v, want that %s exists", err, late)
+	}
+	if b, err := os.ReadFile(late); err != nil || string(b) != "mine" {
+		t.Errorf("the other's file: got %q, %v", b, err)
+	}
+	for _, name := range []string{"a", "b"} {
+		if _, err := os.Stat(filepath.Join(dir, name)); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s is left: %v", name, err)
+		}
+	}
+	if err := writeNew(dir, []file{{"a", 0o600, nil}, {"sub/x", 0o600, nil}}); err == nil {
 		t.Error("a file in a directory that is not there was written")
 	}
-	if left := modes(t, dir); len(left) > 0 {
+	if left := modes(t, dir); len(left) != 4 { // c, and what was staged above
 		t.Errorf("left: %v", left)
 	}
 }
