@@ -227,8 +227,10 @@ func (s *brokerServer) open(scheme, host string, l *config.Listener, place strin
 		where = (&url.URL{Scheme: scheme, Host: name}).String()
 	}
 	bound := &boundListener{chain: s.chain(l), most: l.MaxConnections, log: s.log, webSocket: scheme == "ws"}
-	listener, err := transport.Listen(where, transport.Options{WebSocket: transport.WebSocketOptions{
-		Origins: l.Origins, HeaderBytes: s.config.WebSocketHeaderBytes, Refused: bound.refused}})
+	listener, err := transport.Listen(where, transport.Options{
+		SocketMode: l.Socket.Mode, SocketOwner: l.Socket.Owner, SocketGroup: l.Socket.Group,
+		WebSocket: transport.WebSocketOptions{Origins: l.Origins, HeaderBytes: s.config.WebSocketHeaderBytes, Refused: bound.refused},
+	})
 	if err != nil {
 		return nil, cannotListen(scheme, host, l.Port, place, err)
 	}

@@ -73,6 +73,8 @@ type Listener struct {
 	Host string // a name or an IP address; empty for all addresses of the machine
 	Path string // of a Unix domain socket; empty for TCP
 
+	Socket Socket // of a Path
+
 	WebSocket bool     // MQTT inside WebSocket; TCP only
 	Origins   []string // the web pages from which WebSockets may be opened; none: all
 

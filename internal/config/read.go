@@ -284,7 +284,7 @@ func (r *reader) addListener(v value) error {
 		if port != 0 {
 			return r.errorf("a Unix domain socket has no port; write 'listener 0 %s'", host)
 		}
-		l.Host = ""
+		l.Host, l.Socket.Mode = "", socketMode
 		if l.Path, err = filepath.Abs(host); err != nil {
 			return r.errorf("the path '%s' cannot be resolved: %v", host, err)
 		}
@@ -463,5 +463,5 @@ func (l *Listener) check() error {
 		return &Error{File: l.File, Line: l.Line, Key: "websockets_origin",
 			Text: "this listener has a websockets_origin and is not one for WebSocket; add 'protocol websockets', or take the origin out"}
 	}
-	return nil
+	return l.checkSocket()
 }

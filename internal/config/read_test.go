@@ -40,7 +40,11 @@ func TestRead(t *testing.T) {
 		{"listener 0 127.0.0.1", func(c *Config) { c.Listeners = []Listener{at(1, 0, "127.0.0.1")} }},
 		{"listener 0 /run/a b.sock", func(c *Config) {
 			c.Listeners = []Listener{at(1, 0, "")}
-			c.Listeners[0].Path = "/run/a b.sock"
+			c.Listeners[0].Path, c.Listeners[0].Socket.Mode = "/run/a b.sock", 0o660
+		}},
+		{"listener 0 /run/s\ncolibri_socket_mode 0606\ncolibri_socket_owner alice\ncolibri_socket_group 4", func(c *Config) {
+			c.Listeners = []Listener{at(1, 0, "")}
+			c.Listeners[0].Path, c.Listeners[0].Socket = "/run/s", Socket{Mode: 0o606, Owner: "alice", Group: "4"}
 		}},
 		{"listener 1883\nmax_connections 5\nlistener 1884\nlistener_allow_anonymous true\nprotocol mqtt\nallow_anonymous false", func(c *Config) {
 			first, second := at(1, 1883, ""), at(3, 1884, "")
@@ -155,6 +159,11 @@ func TestMistakes(t *testing.T) {
 		{"max_packet_size 19", 1, "from 20 to"},
 		{"max_packet_size 99999999999999999999", 1, "is not a value"},
 		{"max_connections 0", 1, "-1 for no limit"},
+		{"listener 0 /run/s\ncolibri_socket_mode 0880", 2, "'0880' is not a mode; write permissions in octal"},
+		{"listener 0 /run/s\ncolibri_socket_mode 0", 2, "is not a mode"},
+		{"listener 0 /run/s\ncolibri_socket_mode 4755", 2, "is not a mode"},
+		{"colibri_socket_mode 0660\nlistener 0 /run/s", 1, "write it behind 'listener 0 /path'"},
+		{"listener 1883\ncolibri_socket_group x", 1, "is not on a Unix domain socket"},
 		{"max_topic_alias 0", 1, "from 1 to 65535"},
 		{"listener 1\nmax_topic_alias 3\nlistener 2\nmax_topic_alias 4", 4, "was 3 before"},
 		{"persistent_client_expiration 10", 1, "as in 14d"},

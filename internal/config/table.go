@@ -289,6 +289,7 @@ func init() {
 		{names: words("retry_interval retained_persistence"), ignored: true},
 	}
 	options = append(options, ownOptions()...)
+	options = append(options, socketOptions()...)
 }
 
 func words(names string) []string { return strings.Fields(names) }

@@ -30,6 +30,9 @@ type Options struct {
 	// SocketMode is the mode of the file of a listening Unix domain socket; 0
 	// leaves the mode that the umask of the process gives.
 	SocketMode fs.FileMode
+	// SocketOwner and SocketGroup are the user and the group, by name or number, that a
+	// listening Unix domain socket is given to; empty: those of the process.
+	SocketOwner, SocketGroup string
 	// WebSocket is for listeners of WebSocket.
 	WebSocket WebSocketOptions
 }

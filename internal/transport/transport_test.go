@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -153,8 +154,7 @@ func TestUnixSocketFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.(*net.UnixListener).SetUnlinkOnClose(false)
-	l.Close()
+	l.(*unixListener).UnixListener.Close()
 	if _, err := os.Lstat(path); err != nil {
 		t.Fatalf("stale file: %v", err)
 	}
@@ -172,5 +172,47 @@ func TestUnixSocketFile(t *testing.T) {
 	}
 	if text, _ := os.ReadFile(path); string(text) != "precious" {
 		t.Errorf("the file: got %q", text)
+	}
+
+	// Nor does Close remove what has taken the place of its socket.
+	other := filepath.Join(t.TempDir(), "other")
+	if l, err = Listen("unix://"+other, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path, other); err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	if text, _ := os.ReadFile(other); string(text) != "precious" {
+		t.Errorf("the file in the place of the socket: got %q", text)
+	}
+}
+
+// TestUnixSocketOwner gives sockets to users and groups: to its own, which anybody may.
+func TestUnixSocketOwner(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "socket")
+	own := strconv.Itoa(os.Getgid())
+	l, err := Listen("unix://"+path, Options{SocketMode: 0o666, SocketOwner: strconv.Itoa(os.Getuid()), SocketGroup: own})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o666 {
+		t.Errorf("mode: got %v, %v, want 0666", info, err)
+	}
+	l.Close()
+	for _, c := range []struct {
+		options Options
+		text    string
+	}{
+		{Options{SocketOwner: "no-such-user"}, "no user 'no-such-user'"},
+		{Options{SocketGroup: "no-such-group"}, "no group 'no-such-group'"},
+		{Options{SocketOwner: "-1"}, "no user '-1'"},
+	} {
+		if _, err := Listen("unix://"+path, c.options); err == nil || !strings.Contains(err.Error(), c.text) {
+			t.Errorf("got %v, want %q", err, c.text)
+		}
+		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("the socket is left: %v", err)
+		}
 	}
 }
