@@ -41,6 +41,7 @@ var requirements = []requirement{
 	{"mosquitto_rr", "apt-get install mosquitto-clients"},
 	{"stdbuf", "apt-get install coreutils"},
 	{"node", "apt-get install nodejs npm"},
+	{"openssl", "apt-get install openssl"},
 }
 
 // python is the interpreter that Debian's package python3-paho-mqtt serves; one

@@ -28,6 +28,7 @@ have mosquitto_pub && have mosquitto_sub && have mosquitto_rr ||
 	need mosquitto-clients "mosquitto_pub, mosquitto_sub and mosquitto_rr"
 [ -x /usr/bin/python3 ] && /usr/bin/python3 -c 'import paho.mqtt.client' 2>/dev/null ||
 	need python3-paho-mqtt "Paho for Python"
+have openssl || need openssl "looks at the certificates of colibri pki"
 have node || need nodejs "runs MQTT.js"
 
 # The version of MQTT.js that package.json names.
