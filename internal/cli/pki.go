@@ -1,11 +1,14 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -231,18 +234,18 @@ func (env *invocation) pkiFailed(err error) int {
 // pathError returns the text of err; what package os says about a file is put into words
 // that begin with neither the name of a system call nor that of a file.
 func pathError(err error) string {
+	file, ok := err.(*os.PathError) // and not an error around one, which has words of its own
 	switch {
-	case os.IsNotExist(err) && isPathError(err):
-		return fmt.Sprintf("there is no %s: check the name", pathOf(err))
-	case os.IsPermission(err) && isPathError(err):
-		return fmt.Sprintf("this user may not use %s: become another user, or choose another directory", pathOf(err))
+	case !ok:
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Sprintf("there is no %s: check the name", file.Path)
+	case errors.Is(err, syscall.EISDIR):
+		return fmt.Sprintf("there is a directory by the name of %s: name a file in it", file.Path)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Sprintf("this user may not use %s: become another user, or choose another directory", file.Path)
 	}
 	return err.Error()
 }
-
-func isPathError(err error) bool { _, ok := err.(*os.PathError); return ok }
-
-func pathOf(err error) string { return err.(*os.PathError).Path }
 
 // makeClient is "pki client".
 func makeClient(env *invocation, o *pkiOptions) int {

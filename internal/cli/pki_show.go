@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"math"
+	"math/big"
 	"path/filepath"
 	"strings"
 	"time"
@@ -15,7 +16,7 @@ import (
 type pkiCertificate struct {
 	Subject     string    `json:"subject"`
 	Issuer      string    `json:"issuer"`
-	Serial      string    `json:"serial"` // hex digits
+	Serial      string    `json:"serial"` // hex digits, two a byte
 	Names       []string  `json:"names"`
 	Purposes    []string  `json:"purposes"`
 	NotBefore   time.Time `json:"not_before"`
@@ -45,7 +46,7 @@ func describe(c *x509.Certificate, now time.Time) pkiCertificate {
 	return pkiCertificate{
 		Subject:     c.Subject.String(),
 		Issuer:      c.Issuer.String(),
-		Serial:      fmt.Sprintf("%032X", c.SerialNumber),
+		Serial:      serialText(c.SerialNumber),
 		Names:       append([]string{}, hostTexts(c)...),
 		Purposes:    pki.Purposes(c),
 		NotBefore:   c.NotBefore,
@@ -69,10 +70,13 @@ func describeList(l *x509.RevocationList, now time.Time) pkiList {
 		list.Number = l.Number.String()
 	}
 	for _, e := range l.RevokedCertificateEntries {
-		list.Revoked = append(list.Revoked, pkiRevoked{fmt.Sprintf("%032X", e.SerialNumber), e.RevocationTime})
+		list.Revoked = append(list.Revoked, pkiRevoked{serialText(e.SerialNumber), e.RevocationTime})
 	}
 	return list
 }
+
+// serialText writes a serial number as openssl does.
+func serialText(n *big.Int) string { return fmt.Sprintf("%X", n.Bytes()) }
 
 func daysLeft(end, now time.Time) int { return int(math.Floor(end.Sub(now).Hours() / 24)) }
 
@@ -199,7 +203,7 @@ func revokeCertificate(env *invocation, o *pkiOptions) int {
 			RevocationFile string `json:"revocation_file"`
 			Serial         string `json:"serial"`
 			Changed        bool   `json:"changed"`
-		}{list, fmt.Sprintf("%032X", certificate.SerialNumber), changed})
+		}{list, serialText(certificate.SerialNumber), changed})
 	}
 	name := plain(certificate.Subject.CommonName)
 	if !changed {
