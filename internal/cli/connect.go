@@ -217,10 +217,11 @@ func (env *invocation) ended(o *options, err error) int {
 	var broken *colibri.Error
 	switch {
 	case errors.As(err, &dial):
-		env.complain(o, "%s", connectFailure(dial.err))
-		if failed := new(transport.ProxyError); errors.As(dial.err, &failed) {
-			return exitProxy
+		if text, exit, ok := proxyFailure(dial.err); ok {
+			env.complain(o, "%s", text)
+			return exit
 		}
+		env.complain(o, "%s", connectFailure(dial.err))
 		return exitUsage
 	case errors.As(err, &refusal) && refusal.Packet == packet.CONNACK:
 		code := refusal.Code

@@ -66,6 +66,8 @@ func (o *options) routeHint(err error) string {
 	var failed *transport.ProxyError
 	var lookup *net.DNSError
 	switch {
+	case errors.As(err, &failed) && failed.Refusal == transport.ProxyNoRoute:
+		return sentence(failed.Error()) + " Check -h and -p."
 	case errors.As(err, &failed):
 		return sentence(failed.Error()) + " Check --proxy."
 	case o.srv && errors.As(err, &lookup) && strings.HasPrefix(lookup.Name, "_"+o.service()):
@@ -76,10 +78,29 @@ func (o *options) routeHint(err error) string {
 	return ""
 }
 
+// proxyFailure returns the sentence and the exit code of Mosquitto's programs for a proxy
+// that has made no connection; ok is false when there was none.
+func proxyFailure(err error) (text string, exit int, ok bool) {
+	var failed *transport.ProxyError
+	if !errors.As(err, &failed) || !failed.Reached {
+		return "", 0, false
+	}
+	switch failed.Refusal {
+	case transport.ProxyNotAllowed:
+		return "Error: Authorisation failed.", exitNotAllowed, true
+	case transport.ProxyNoRoute:
+		return "Error: The client is not currently connected.", exitNoRoute, true
+	}
+	return "Error: Proxy error.", exitProxy, true
+}
+
 func setProxy(o *options, value string) error {
+	if scheme, _, _ := strings.Cut(value, "://"); !strings.EqualFold(scheme, "socks5h") {
+		return usagef("Unsupported proxy protocol: write socks5h://HOST:PORT, or socks5h://USER:PASSWORD@HOST:PORT.")
+	}
 	p, err := transport.ParseProxy(value)
 	if err != nil {
-		return usagef("Unsupported proxy: %s.", err)
+		return usagef("%s.", capitalised(err.Error()))
 	}
 	o.proxy = p
 	return nil

@@ -101,12 +101,15 @@ func TestProxy(t *testing.T) {
 	open := startProxy(t, socksProxy{target: target})
 	private := startProxy(t, socksProxy{target: target, user: "u@x:geheim"})
 	refusing := startProxy(t, socksProxy{answer: 5})
+	strict := startProxy(t, socksProxy{answer: 2})
+	broken := startProxy(t, socksProxy{answer: 1})
 	gone, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	gone.Close()
-	const failed = "Error: Proxy error.\n"
+	// The first lines and the exit codes are those of Mosquitto's programs.
+	const failed, notAllowed = "Error: Proxy error.\n", "Error: Authorisation failed.\n"
 	for _, c := range []struct {
 		name, proxy string
 		asked       string // of proxy
@@ -119,11 +122,15 @@ func TestProxy(t *testing.T) {
 		{"with a password", "u%40x:geheim@" + private.address, "broker.invalid:1999", private, exitOK, ""},
 		{"wrong password", "u%40x:geheimer@" + private.address, "", nil, exitProxy, failed +
 			"The proxy " + private.address + " did not connect to broker.invalid:1999: username/password authentication failed. Check --proxy.\n"},
-		{"no password", private.address, "", nil, exitProxy, failed +
+		{"no password", private.address, "", nil, exitNotAllowed, notAllowed +
 			"The proxy " + private.address + " did not connect to broker.invalid:1999: no acceptable authentication methods. Check --proxy.\n"},
-		{"refused", refusing.address, "broker.invalid:1999", refusing, exitProxy, failed +
-			"The proxy " + refusing.address + " did not connect to broker.invalid:1999: unknown error connection refused. Check --proxy.\n"},
-		{"not there", gone.Addr().String(), "", nil, exitProxy, failed +
+		{"forbidden", strict.address, "broker.invalid:1999", strict, exitNotAllowed, notAllowed +
+			"The proxy " + strict.address + " did not connect to broker.invalid:1999: connection not allowed by ruleset. Check --proxy.\n"},
+		{"refused", refusing.address, "broker.invalid:1999", refusing, exitNoRoute, "Error: The client is not currently connected.\n" +
+			"The proxy " + refusing.address + " did not connect to broker.invalid:1999: connection refused. Check -h and -p.\n"},
+		{"broken", broken.address, "broker.invalid:1999", broken, exitProxy, failed +
+			"The proxy " + broken.address + " did not connect to broker.invalid:1999: general SOCKS server failure. Check --proxy.\n"},
+		{"not there", gone.Addr().String(), "", nil, exitUsage, "Error: Connection refused\n" +
 			"The proxy " + gone.Addr().String() + " cannot be reached: dial tcp " + gone.Addr().String() + ": connect: connection refused. Check --proxy.\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -8,7 +8,6 @@ import (
 	"syscall"
 
 	"github.com/colibri-mqtt/colibri"
-	"github.com/colibri-mqtt/colibri/internal/transport"
 )
 
 // Exit codes of pub, sub and rr. They are those of Mosquitto's programs, because
@@ -18,8 +17,10 @@ const (
 	exitOK          = 0
 	exitUsage       = 1   // also: no connection could be made
 	exitProtocol    = 2   // the other side broke the protocol
+	exitNoRoute     = 4   // --proxy: it does not reach the server
 	exitLost        = 7   // the Network Connection ended too early
-	exitProxy       = 16  // --proxy: no connection could be made through it
+	exitNotAllowed  = 11  // --proxy: it does not allow the connection
+	exitProxy       = 16  // --proxy: it has failed, or the password is wrong
 	exitKeepAlive   = 19  // the server did not answer PINGREQ
 	exitQoS         = 24  // the server does not take this QoS
 	exitTooLarge    = 25  // the server does not take a packet of this size
@@ -83,9 +84,6 @@ func refusalText(version colibri.Version, code colibri.ReasonCode) (text string,
 
 // connectFailure returns the sentence for a Network Connection that could not be made.
 func connectFailure(err error) string {
-	if failed := new(transport.ProxyError); errors.As(err, &failed) {
-		return "Error: Proxy error."
-	}
 	var lookup *net.DNSError
 	if errors.As(err, &lookup) {
 		return "Unable to connect (Lookup error.)."

@@ -63,7 +63,28 @@ type ProxyError struct {
 	Address string // of the proxy
 	Target  string // host:port
 	Reached bool   // the proxy was, and it or its network refused
+	Refusal ProxyRefusal
 	err     error
+}
+
+// ProxyRefusal says why a proxy that was reached has made no connection.
+type ProxyRefusal uint8
+
+// The refusals, as far as they are told apart.
+const (
+	ProxyFailed     ProxyRefusal = iota // any other, a wrong password too
+	ProxyNotAllowed                     // its rules forbid it, or it wants a user
+	ProxyNoRoute                        // it cannot reach the target, which may refuse
+)
+
+// refusals are the ends of the texts for the answers of a proxy, which the library has no
+// values for.
+var refusals = map[string]ProxyRefusal{
+	"no acceptable authentication methods": ProxyNotAllowed,
+	"connection not allowed by ruleset":    ProxyNotAllowed,
+	"network unreachable":                  ProxyNoRoute,
+	"host unreachable":                     ProxyNoRoute,
+	"connection refused":                   ProxyNoRoute,
 }
 
 func (e *ProxyError) Error() string {
@@ -85,7 +106,7 @@ func (p *Proxy) Dial(ctx context.Context, d *net.Dialer, address string) (net.Co
 	way := &wayToProxy{Dialer: d}
 	dialer, err := proxy.SOCKS5("tcp", p.Address, auth, way)
 	if err != nil {
-		return nil, &ProxyError{p.Address, address, false, err}
+		return nil, &ProxyError{Address: p.Address, Target: address, err: err}
 	}
 	nc, err := dialer.(proxy.ContextDialer).DialContext(ctx, "tcp", address)
 	if err == nil {
@@ -94,7 +115,14 @@ func (p *Proxy) Dial(ctx context.Context, d *net.Dialer, address string) (net.Co
 	if inner := new(net.OpError); errors.As(err, &inner) {
 		err = inner.Err // the addresses are named already
 	}
-	return nil, &ProxyError{p.Address, address, way.reached, err}
+	failed := &ProxyError{Address: p.Address, Target: address, Reached: way.reached, err: err}
+	if text, ok := strings.CutPrefix(err.Error(), "unknown error "); ok && way.reached {
+		failed.err = errors.New(text)
+	}
+	if way.reached {
+		failed.Refusal = refusals[failed.err.Error()]
+	}
+	return nil, failed
 }
 
 // wayToProxy remembers whether the proxy was reached.
