@@ -146,6 +146,14 @@ func TestProxy(t *testing.T) {
 		})
 	}
 	b.end()
+
+	// Every answer of RFC 1928, and one more, has the exit code of Mosquitto's programs.
+	for answer, want := range map[byte]int{1: exitProxy, 2: exitNotAllowed, 3: exitNoRoute, 4: exitNoRoute, 5: exitNoRoute, 6: exitProxy, 7: exitProxy, 8: exitProxy, 9: exitProxy} {
+		p := startProxy(t, socksProxy{answer: answer})
+		if exit, _, _ := call(t, "colibri", "pub", "-h", "broker.invalid", "--proxy", "socks5h://"+p.address, "-t", "a", "-m", "b"); exit != want {
+			t.Errorf("answer %d: got exit %d, want %d", answer, exit, want)
+		}
+	}
 }
 
 // srvRecords is a resolver that knows one domain, or fails.
