@@ -87,7 +87,7 @@ func place(dir string, files []file, staged []string) error {
 		if errors.Is(err, fs.ErrExist) {
 			return &ExistsError{Files: []string{path}}
 		}
-		return fmt.Errorf("put %s into its place: %w", path, err)
+		return fmt.Errorf("put %s into its place, which takes a file system that links files: %w", path, err)
 	}
 	return nil
 }
