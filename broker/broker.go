@@ -124,13 +124,15 @@ func New(config Config) (*Broker, error) {
 	b.router = newRouter(config.SharedStrategy)
 	b.alarm.ring = b.expire
 	b.lifetime, b.end = context.WithCancel(context.Background())
-	if err := b.recover(); err != nil {
+	if config.SysInterval > 0 {
+		b.dropList = new(dropList)
+	}
+	if err := b.recover(); err != nil { // from here on Sessions may expire
 		return nil, err
 	}
 	b.running.Add(1)
 	go b.sweep()
 	if config.SysInterval > 0 {
-		b.dropList = new(dropList)
 		tree := newSysTree(b, config.SysInterval, config.Version)
 		b.running.Add(1)
 		go tree.run()
