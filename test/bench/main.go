@@ -74,6 +74,7 @@ type section struct {
 // sections are the parts of the page that are measured, in the order of their measuring.
 var sections = []section{
 	{"live", live},
+	{"tls", secure},
 	{"cost", cost},
 	{"durable", durable},
 	{"shorten", shorten},
@@ -91,7 +92,7 @@ func main() {
 	flag.IntVar(&o.runs, "runs", 3, "interleaved runs; the tables show their medians")
 	flag.Float64Var(&o.seconds, "seconds", 3, "length of each measurement")
 	flag.Float64Var(&o.scale, "scale", 1, "of the numbers in the section start; less than 1 for a trial")
-	only := flag.String("only", "", "only these of the sections live, cost, durable, shorten and start, with commas between; the others of the file stay")
+	only := flag.String("only", "", "only these of the sections live, tls, cost, durable, shorten and start, with commas between; the others of the file stay")
 	flag.Parse()
 	if err := bench(&o, *only); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -103,7 +104,7 @@ func bench(o *options, only string) error {
 	chosen := strings.FieldsFunc(only, func(r rune) bool { return r == ',' })
 	for _, name := range chosen {
 		if !slices.ContainsFunc(sections, func(s section) bool { return s.name == name }) {
-			return fmt.Errorf("there is no section %q; they are live, cost, durable, shorten and start", name)
+			return fmt.Errorf("there is no section %q; they are live, tls, cost, durable, shorten and start", name)
 		}
 	}
 	if err := findDisk(&o.disk); err != nil {
@@ -199,12 +200,12 @@ func where() string {
 		runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version())
 }
 
-func buildGenerator(source, dir string) (string, error) {
+func buildGenerator(source, dir string, more ...string) (string, error) {
 	if _, err := os.Stat(source); err != nil {
 		return "", fmt.Errorf("the load generator is not there: %w; name its source file with  make bench MQLOAD_C=FILE", err)
 	}
 	program := filepath.Join(dir, "mqload")
-	if text, err := exec.Command("cc", "-O2", "-o", program, source).CombinedOutput(); err != nil {
+	if text, err := exec.Command("cc", append([]string{"-O2", "-o", program, source}, more...)...).CombinedOutput(); err != nil {
 		return "", fmt.Errorf("the load generator does not build: %w\n%s", err, text)
 	}
 	return program, nil
@@ -217,14 +218,18 @@ type measurement struct {
 	ok    bool    // everything arrived, once and in order
 }
 
+// measure is one run of the generator against a freshly started broker; seconds are 0 for a
+// row that ends by itself.
 func measure(c contender, mqload, dir string, r row, seconds float64) (measurement, error) {
 	broker, err := c.serve(dir)
 	if err != nil {
 		return measurement{}, err
 	}
 	defer broker.stop()
-	args := append([]string{"--port", strconv.Itoa(broker.port), "--broker-pid", strconv.Itoa(broker.pid()),
-		"--duration", fmt.Sprint(seconds)}, r.args...)
+	args := append([]string{"--port", strconv.Itoa(broker.port), "--broker-pid", strconv.Itoa(broker.pid())}, r.args...)
+	if seconds > 0 {
+		args = append(args, "--duration", fmt.Sprint(seconds))
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	text, err := exec.CommandContext(ctx, mqload, args...).Output()
