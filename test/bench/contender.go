@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -47,13 +48,18 @@ func colibriBroker(program string) contender {
 // mosquittoBroker runs as it comes but for more, without a log and with room in its
 // queues for the whole window of the generator, as it drops what does not fit.
 func mosquittoBroker(name, program, more string) contender {
+	return configured(name, "max_queued_messages 0\n"+more, program, "-c")
+}
+
+// configured is a broker with lines in its file of options, whose name follows its arguments.
+func configured(name, lines, program string, args ...string) contender {
 	return contender{name, func(dir string, port int) (*exec.Cmd, error) {
-		file := filepath.Join(dir, "mosquitto.conf")
-		text := fmt.Sprintf("listener %d 127.0.0.1\nallow_anonymous true\nlog_dest none\nmax_queued_messages 0\n%s", port, more)
+		file := filepath.Join(dir, "broker.conf")
+		text := fmt.Sprintf("listener %d 127.0.0.1\nallow_anonymous true\nlog_dest none\n%s", port, lines)
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			return nil, err
 		}
-		return exec.Command(program, "-c", file), nil
+		return exec.Command(program, append(slices.Clone(args), file)...), nil
 	}}
 }
 

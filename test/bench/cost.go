@@ -18,7 +18,7 @@ func cost(o *options, dir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	contenders := []contender{colibriBroker(o.colibri), keeping("persistence false", o.colibri, "broker", "-q", "-c").with("persistence false\n")}
+	contenders := []contender{colibriBroker(o.colibri), configured("persistence false", "persistence false\n", o.colibri, "broker", "-q", "-c")}
 	if o.against != "" {
 		contenders = append(contenders, contender{"older", func(_ string, port int) (*exec.Cmd, error) {
 			return exec.Command(o.against, "broker", "-q", "-p", strconv.Itoa(port)), nil

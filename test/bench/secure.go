@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -50,9 +49,9 @@ func secure(o *options, dir string) (string, error) {
 		lines += "user root\n" // who may read the key
 	}
 	contenders := []contender{
-		securely("Colibri", lines, o.colibri, "broker", "-q", "-c"),
-		securely("Mosquitto", lines, mosquitto, "-c"),
-		securely("Mosquitto, set_tcp_nodelay", lines+"set_tcp_nodelay true\n", mosquitto, "-c"),
+		configured("Colibri", lines, o.colibri, "broker", "-q", "-c"),
+		configured("Mosquitto", lines, mosquitto, "-c"),
+		configured("Mosquitto, set_tcp_nodelay", lines+"set_tcp_nodelay true\n", mosquitto, "-c"),
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s; %s. TLS 1.3, ECDSA on P-256 with both. %d interleaved runs of %g s each, every one on a freshly started broker.\n\n",
@@ -84,16 +83,4 @@ func secure(o *options, dir string) (string, error) {
 		b.WriteString(measured.line() + "\n")
 	}
 	return b.String(), nil
-}
-
-// securely is a broker with lines in its file of options.
-func securely(name, lines, program string, args ...string) contender {
-	return contender{name, func(dir string, port int) (*exec.Cmd, error) {
-		file := filepath.Join(dir, "broker.conf")
-		text := fmt.Sprintf("listener %d 127.0.0.1\nallow_anonymous true\nlog_dest none\n%s", port, lines)
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			return nil, err
-		}
-		return exec.Command(program, append(slices.Clone(args), file)...), nil
-	}}
 }
