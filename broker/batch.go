@@ -130,6 +130,7 @@ func (c *conn) process(b *batch, data []byte) error {
 func (c *conn) walk(b *batch, data []byte) (n int, err error) {
 	c.walking.Lock()
 	defer c.walking.Unlock()
+	defer c.broker.decisions.end(c.broker.decisions.begin())
 	n, err = c.readAndDecide(b, data)
 	b.recordAndReply()
 	return n, err

@@ -47,6 +47,7 @@ type Broker struct {
 	alarm       alarm
 	batches     sync.Pool
 	recordGate  *gate
+	decisions   grace
 	logQuota    int64
 	counters    counters
 	dropList    *dropList // nil without $SYS
@@ -253,8 +254,9 @@ func (b *Broker) sweep() {
 		case now := <-ticker.C:
 			b.sweepKeepAlive(now)
 			b.checkpointIfDue()
-			if now.Unix()%int64(tombstoneTime/time.Second) == 0 {
-				b.retained.forgetGraves()
+			if now.Unix()%int64(tombstoneTime/time.Second) == 0 && b.checkpoints.running.TryLock() {
+				b.retained.forgetGraves() // a checkpoint writes those that were dug since it began
+				b.checkpoints.running.Unlock()
 			}
 		}
 	}

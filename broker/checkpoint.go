@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,13 +13,14 @@ import (
 // A checkpoint writes all that lives to the end of the Log and lets go of what stands
 // before. It goes on beside the road, Session by Session and in small pieces: entries that
 // the road writes meanwhile fold to the same state before and after a piece, as they have
-// numbers or are written in their order.
+// numbers or are written in their order. It counts only when it is complete, and is
+// complete only when all that its pieces have seen is in the Log, too.
 
 const (
 	checkpointBytes  = 48 << 20  // Config.CheckpointBytes
 	checkpointGrowth = 3         // a Log is left alone that is smaller than this many times what lived at the last checkpoint
 	pieceBytes       = 256 << 10 // what is written at a time; the next piece waits until it is recorded
-	pieceDeliveries  = 1000      // and looked at while a Session is locked
+	pieceDeliveries  = 1000      // what is looked at while a Session is locked
 	tombstoneTime    = 10 * time.Second
 )
 
@@ -78,10 +80,11 @@ func (b *Broker) checkpointIfDue() {
 	}()
 }
 
-// snapshot writes the pieces of a checkpoint.
+// snapshot writes the frames of a checkpoint.
 type snapshot struct {
 	broker  *Broker
-	entries []byte              // the piece at hand
+	number  uint64
+	entries []byte              // the frame at hand
 	stored  map[uint64]struct{} // messages that are written
 	written int64
 	ahead   int64 // of it, since the last wait
@@ -91,16 +94,21 @@ type snapshot struct {
 // checkpoint is one checkpoint. It returns how much it has written; ok is false when it was
 // given up, and nothing was let go of then.
 func (b *Broker) checkpoint() (written int64, ok bool) {
-	w := &snapshot{broker: b, stored: make(map[uint64]struct{})}
+	w := &snapshot{broker: b, number: b.numbers.message.Add(1), stored: make(map[uint64]struct{})}
+	b.decisions.pass() // what was cleared before stands before, or is known as cleared
+	w.begin(journal.Begin)
 	w.add(b.format())
-	begin := w.flush()
+	begin := w.wait(w.append())
 	w.retained()
 	for _, s := range b.registry.all() {
 		w.session(s)
 	}
 	w.groups()
+	w.flush()
+	b.decisions.pass()
+	w.begin(journal.End)
 	w.add(b.format())
-	w.flush() // all before is recorded then
+	w.wait(w.append()) // all before is recorded then
 	if w.failed.Load() {
 		return 0, false
 	}
@@ -117,13 +125,24 @@ func (b *Broker) format() journal.Format {
 		LastMessage: b.numbers.message.Load(), LastRetained: b.numbers.retained.Load()}
 }
 
-func (w *snapshot) add(e journal.Entry) { w.entries = journal.Append(w.entries, e) }
+func (w *snapshot) begin(part journal.Part) {
+	w.entries = journal.Append(w.entries, journal.Checkpoint{Number: w.number, Part: part})
+}
 
-// flush appends the piece and waits until it is recorded. It holds no lock.
-func (w *snapshot) flush() (at Pos) { return w.wait(w.append()) }
+// add adds an entry to the frame at hand.
+func (w *snapshot) add(e journal.Entry) {
+	if len(w.entries) == 0 {
+		w.begin(journal.Piece)
+	}
+	w.entries = journal.Append(w.entries, e)
+}
 
-// append appends the piece. A piece about a Session or a group is appended under its lock,
-// so that what is decided later is also written later; the Log copies and does not wait.
+// full reports whether the frame at hand is as large as one should be.
+func (w *snapshot) full() bool { return len(w.entries) >= pieceBytes }
+
+// append appends the frame at hand. One with what is written in its order is appended under
+// the lock of its Session, so that what is decided later is also written later; the Log
+// copies and does not wait.
 func (w *snapshot) append() (done chan Pos) {
 	if len(w.entries) == 0 || w.failed.Load() {
 		return nil
@@ -141,8 +160,11 @@ func (w *snapshot) append() (done chan Pos) {
 	return done
 }
 
-// pace waits until a piece is recorded if much has been written without waiting. It holds
-// no lock.
+// flush appends the frame at hand and waits until it is recorded if much has been written
+// without waiting. It holds no lock.
+func (w *snapshot) flush() { w.pace(w.append()) }
+
+// pace is the second half of flush.
 func (w *snapshot) pace(done chan Pos) {
 	if w.ahead >= pieceBytes {
 		w.wait(done)
@@ -186,9 +208,9 @@ func (w *snapshot) retained() {
 	}
 }
 
-// flushIfFull ends a piece that is large enough. It holds no lock.
+// flushIfFull is flush for a frame that is large enough.
 func (w *snapshot) flushIfFull() {
-	if len(w.entries) >= pieceBytes {
+	if w.full() {
 		w.flush()
 	}
 }
@@ -207,50 +229,83 @@ func (w *snapshot) delivery(session uint64, d *colibri.Delivery) {
 		Retain: d.Retain, Identifiers: d.Identifiers, Share: d.Share})
 }
 
-// session writes one Session, piece by piece.
+// session writes one Session. What it owes its client is written without its lock: the
+// entries about one delivery fold to the same state in any order.
 func (w *snapshot) session(s *liveSession) {
 	w.flushIfFull()
 	s.mu.Lock()
-	if s.ended || s.log == nil {
+	if s.ended || s.log == nil { // its end stands in the Log
 		s.mu.Unlock()
 		return
 	}
 	last := s.log.deliveries
 	w.head(s)
+	head := w.append()
+	s.mu.Unlock()
+	w.pace(head)
 	for after, more := uint64(0), true; more && !w.failed.Load(); {
-		n := 0
-		more = false
-		s.state.QueuedAfter(after, func(d *colibri.Delivery) bool {
-			if d.Number > last {
-				return false
-			}
-			if n++; n > pieceDeliveries || len(w.entries) >= pieceBytes {
-				more = true
-				return false
-			}
-			after = d.Number
-			w.delivery(s.number, d)
-			return true
-		})
-		if !more {
-			break
-		}
-		piece := w.append()
-		s.mu.Unlock()
-		w.pace(piece)
-		s.mu.Lock()
-		if s.ended || s.log == nil { // its end stands in the Log
-			s.mu.Unlock()
-			return
+		var some []colibri.Delivery
+		some, more = s.queuedAfter(after, last)
+		for i := range some {
+			after = some[i].Number
+			w.delivery(s.number, &some[i])
+			w.flushIfFull()
 		}
 	}
-	w.inFlight(s) // last: what was sent since the queue was looked at is in no other piece
+	for _, d := range s.inFlight() { // last: what was sent since the queue was looked at is not in it any more
+		if d.released {
+			w.add(journal.PubrecReceived{Session: s.number, Delivery: d.Number, PacketID: d.id})
+		} else {
+			w.delivery(s.number, &d.Delivery)
+			w.add(journal.DeliverySent{Session: s.number, Delivery: d.Number, PacketID: d.id})
+		}
+		w.flushIfFull()
+	}
 	if last > 0 {
 		w.add(journal.DeliveriesSettled{Session: s.number, First: 1, Last: last})
 	}
-	piece := w.append()
-	s.mu.Unlock()
-	w.pace(piece)
+}
+
+// queuedAfter returns some deliveries that wait, from those behind one up to another; more
+// says that there may be others.
+func (s *liveSession) queuedAfter(after, last uint64) (some []colibri.Delivery, more bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return nil, false
+	}
+	s.state.QueuedAfter(after, func(d *colibri.Delivery) bool {
+		switch {
+		case d.Number > last:
+			return false
+		case len(some) == pieceDeliveries:
+			more = true
+			return false
+		}
+		some = append(some, *d)
+		return true
+	})
+	return some, more
+}
+
+// sentDelivery is a delivery that was sent and is not over.
+type sentDelivery struct {
+	colibri.Delivery
+	id       uint16
+	released bool // only PUBCOMP is missing
+}
+
+func (s *liveSession) inFlight() (all []sentDelivery) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return nil
+	}
+	s.state.InFlight(func(d *colibri.Delivery, id uint16, released bool) bool {
+		all = append(all, sentDelivery{*d, id, released})
+		return true
+	})
+	return all
 }
 
 // head writes all of a Session but its messages. The caller holds s.mu.
@@ -278,19 +333,6 @@ func (w *snapshot) head(s *liveSession) {
 	}
 }
 
-// inFlight writes what of a Session is sent and not over. The caller holds s.mu.
-func (w *snapshot) inFlight(s *liveSession) {
-	s.state.InFlight(func(d *colibri.Delivery, id uint16, released bool) bool {
-		if released {
-			w.add(journal.PubrecReceived{Session: s.number, Delivery: d.Number, PacketID: id})
-			return true
-		}
-		w.delivery(s.number, d)
-		w.add(journal.DeliverySent{Session: s.number, Delivery: d.Number, PacketID: id})
-		return true
-	})
-}
-
 // groups writes what waits in the queues of Shared Subscriptions.
 func (w *snapshot) groups() {
 	b := w.broker
@@ -301,21 +343,30 @@ func (w *snapshot) groups() {
 	}
 	b.groups.mu.Unlock()
 	for _, g := range groups {
-		w.flush()
-		g.mu.Lock()
-		if g.number != 0 && !g.ended {
-			w.add(groupOpened(g.number, g.filter))
-			for _, one := range g.queue {
-				d := colibri.Delivery{Message: one.message, QoS: one.message.QoS, Retain: one.message.Retain,
-					Number: one.number, Stored: b.numbers.message.Add(1)}
-				w.delivery(g.number, &d)
-			}
-			if g.deliveries > 0 {
-				w.add(journal.DeliveriesSettled{Session: g.number, First: 1, Last: g.deliveries})
-			}
-		}
-		piece := w.append()
-		g.mu.Unlock()
-		w.pace(piece)
+		w.group(g)
+	}
+}
+
+// group writes the queue of one. It does not change while it is written: what comes or goes
+// stands in the Log.
+func (w *snapshot) group(g *shareGroup) {
+	g.mu.Lock()
+	number, last, queue := g.number, g.deliveries, slices.Clone(g.queue)
+	if g.ended {
+		number = 0
+	}
+	g.mu.Unlock()
+	if number == 0 {
+		return
+	}
+	w.flushIfFull()
+	w.add(groupOpened(number, g.filter))
+	for _, one := range queue {
+		w.delivery(number, &colibri.Delivery{Message: one.message, QoS: one.message.QoS, Retain: one.message.Retain,
+			Number: one.number, Stored: w.broker.numbers.message.Add(1)})
+		w.flushIfFull()
+	}
+	if last > 0 {
+		w.add(journal.DeliveriesSettled{Session: number, First: 1, Last: last})
 	}
 }

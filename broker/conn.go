@@ -77,6 +77,19 @@ func (c *conn) stop(err error) {
 	c.close()
 }
 
+// abandon is stop for a connection whose answers may be wrong now if they still wait for the
+// Log: they do not leave.
+func (c *conn) abandon(err error) {
+	if !c.out.holds() {
+		c.stop(err)
+		return
+	}
+	if c.ending.CompareAndSwap(nil, &ending{disconnectCode(err), err}) {
+		c.out.shut()
+		c.hangUp()
+	}
+}
+
 // close closes the Network Connection once its outbox is empty.
 func (c *conn) close() {
 	if c.out.finish() {

@@ -431,6 +431,7 @@ func (b *batch) publishWill(m *colibri.Message) {
 
 // publishLate publishes the Will Message of s in a batch of its own.
 func (b *Broker) publishLate(s *liveSession, will *colibri.Message) {
+	defer b.decisions.end(b.decisions.begin())
 	batch := b.takeBatch()
 	defer batch.giveBack()
 	batch.now = time.Now()
@@ -456,6 +457,7 @@ func (b *Broker) Publish(m *colibri.Message) error {
 	if _, err := packet.AppendPublish(nil, &p, colibri.V5); err != nil {
 		return err
 	}
+	defer b.decisions.end(b.decisions.begin())
 	batch := b.takeBatch()
 	defer batch.giveBack()
 	batch.now = time.Now()

@@ -50,7 +50,8 @@ type Log interface {
 	// itself call Append. Appends to one lane are done in order. The Log copies entries
 	// before Append returns. A nil done says that nobody waits: they are recorded soon.
 	Append(lane int, entries []byte, done func(Pos, error))
-	// Read yields the frames of owner's Log from one position up to another. The frame is
+	// Read yields the frames of owner's Log from one position up to another, as often as it
+	// is asked. The frame is
 	// valid until fn returns. An error of fn ends Read, which adds the place to it.
 	Read(ctx context.Context, owner NodeID, from, upTo Pos, fn func(Pos, []byte) error) error
 	// Truncate lets go of a lane's frames before a position.

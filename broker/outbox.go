@@ -294,6 +294,13 @@ func (o *outbox) cork(corked bool) {
 	o.corked = corked
 }
 
+// holds reports whether it is corked.
+func (o *outbox) holds() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.corked
+}
+
 // shut drops everything: the Network Connection has failed.
 func (o *outbox) shut() {
 	o.mu.Lock()

@@ -363,6 +363,7 @@ func (b *Broker) recorded(r *recording, err error) {
 		b.logFailed(err)
 		return
 	}
+	defer b.decisions.end(b.decisions.begin())
 	batch := b.takeBatch()
 	defer batch.giveBack()
 	batch.now = time.Now()
@@ -441,7 +442,7 @@ func (b *Broker) refused(r *recording, err error) {
 	why := &colibri.Error{Op: "record", Code: colibri.QuotaExceeded, Err: err}
 	var conns []*conn
 	if r.corked != nil {
-		conns = append(conns, r.corked)
+		conns, r.corked = append(conns, r.corked), nil
 	}
 	for _, s := range r.holding {
 		s.mu.Lock()
@@ -456,8 +457,7 @@ func (b *Broker) refused(r *recording, err error) {
 		s.mu.Unlock()
 	}
 	for _, c := range conns {
-		c.out.cork(false)
-		go c.stop(why)
+		go c.abandon(why)
 	}
 }
 
@@ -471,8 +471,7 @@ func (b *Broker) logFailed(err error) {
 	go func() {
 		why := &colibri.Error{Op: "record", Code: colibri.UnspecifiedError, Err: fmt.Errorf("the log cannot be written: %w", err)}
 		for _, c := range b.conns.which(func(*conn) bool { return true }) {
-			c.out.cork(false)
-			c.stop(why)
+			c.abandon(why)
 		}
 		if b.logFailure != nil {
 			b.logFailure(err)

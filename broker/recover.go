@@ -19,10 +19,20 @@ func (b *Broker) recover() error {
 	}
 	state := journal.NewState()
 	frames := 0
-	err := b.log.Read(context.Background(), b.peers.Self(), 0, math.MaxUint64, func(_ Pos, frame []byte) error {
+	var index journal.Index
+	err := b.log.Read(context.Background(), b.peers.Self(), 0, math.MaxUint64, func(at Pos, frame []byte) error {
 		frames++
-		return state.Fold(frame)
+		index.Add(uint64(at), frame)
+		return nil
 	})
+	if err == nil {
+		err = b.log.Read(context.Background(), b.peers.Self(), Pos(index.From()), math.MaxUint64, func(at Pos, frame []byte) error {
+			if !index.Counts(uint64(at), frame) {
+				return nil
+			}
+			return state.Fold(frame)
+		})
+	}
 	if err != nil {
 		return fmt.Errorf("broker: the log cannot be read: %w", err)
 	}

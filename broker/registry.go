@@ -115,6 +115,7 @@ func (s *liveSession) pumpInto(b *batch, c *conn) {
 // queues the CONNACK that connack makes and what has to be resent, and returns the
 // connection whose place c takes and the Session that it ends, if any.
 func (b *Broker) join(c *conn, clientID string, cleanStart bool, o session.Options, connack func(sessionPresent bool) []byte) (taken *conn, present bool) {
+	defer b.decisions.end(b.decisions.begin())
 	batch := b.takeBatch()
 	defer batch.giveBack()
 	batch.now = time.Now()
@@ -132,6 +133,7 @@ func (b *Broker) join(c *conn, clientID string, cleanStart bool, o session.Optio
 		if old := s.conn.Load(); old != nil {
 			taken = old
 			s.conn.Store(nil)
+			s.closed = batch.now // for a checkpoint that looks before this connection is there
 			message, delay := s.state.Close()
 			if message != nil && (delay == 0 || cleanStart) {
 				will = message // [MQTT-3.1.2-8]; a longer delay has not passed [MQTT-3.1.3-9]
@@ -203,6 +205,7 @@ func (b *Broker) join(c *conn, clientID string, cleanStart bool, o session.Optio
 // leave ends c's part in its Session, unless another connection has taken it.
 func (b *Broker) leave(c *conn) {
 	s := c.session
+	defer b.decisions.end(b.decisions.begin())
 	batch := b.takeBatch()
 	defer batch.giveBack()
 	now := time.Now()
@@ -271,6 +274,7 @@ func (b *Broker) discard(s *liveSession) {
 // forget removes the Subscriptions of an ended Session from the router, and gives the
 // others what it had of Shared Subscriptions.
 func (b *Broker) forget(s *liveSession) {
+	defer b.decisions.end(b.decisions.begin())
 	b.alarm.clear(s)
 	s.mu.Lock()
 	subscriptions := s.state.Subscriptions() // nobody changes those of an ended Session
@@ -298,6 +302,7 @@ func (b *Broker) forget(s *liveSession) {
 // expire acts on what has become due for a Session without a connection: its delayed
 // Will Message, its end. The alarm calls it.
 func (b *Broker) expire(s *liveSession, now time.Time) {
+	defer b.decisions.end(b.decisions.begin())
 	var will *colibri.Message
 	s.mu.Lock()
 	if s.will != nil && !now.Before(s.willDue) {

@@ -200,7 +200,18 @@ func (s *liveSession) supply(b *batch) bool {
 func (b *Broker) supplyRetained(s *liveSession) {
 	batch := b.takeBatch()
 	defer batch.giveBack()
-	for batch.now = time.Now(); s.supply(batch); batch.now = time.Now() {
-		batch.recordAndReply()
+	for more := true; more; {
+		more = s.supplyOnce(batch)
 	}
+}
+
+// supplyOnce supplies s once, and records and sends what came of it.
+func (s *liveSession) supplyOnce(b *batch) (more bool) {
+	defer b.broker.decisions.end(b.broker.decisions.begin())
+	b.now = time.Now()
+	if !s.supply(b) {
+		return false
+	}
+	b.recordAndReply()
+	return true
 }

@@ -71,6 +71,7 @@ func (t *sysTree) untilNext(now time.Time) time.Duration {
 // update publishes what has changed.
 func (t *sysTree) update(now time.Time) {
 	stats := t.broker.Stats()
+	defer t.broker.decisions.end(t.broker.decisions.begin())
 	batch := t.broker.takeBatch()
 	defer batch.giveBack()
 	batch.now, batch.own = now, true

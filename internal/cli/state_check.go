@@ -71,11 +71,21 @@ func checkState(env *invocation, o *stateOptions) int {
 // read before.
 func summarize(dir string) (*stateSummary, error) {
 	s := &stateSummary{Directory: dir, OK: true}
-	state := journal.NewState()
-	report, err := walkState(dir, func(_ wal.Pos, _ int, e journal.Entry) error {
-		s.Entries++
-		return state.Apply(e)
+	var index journal.Index
+	wal.Check(dir, func(pos wal.Pos, frame []byte) error { // an error comes again when the entries are read
+		index.Add(uint64(pos), frame)
+		return nil
 	})
+	state := journal.NewState()
+	counts := false
+	report, err := walkState(dir, func(pos wal.Pos, frame []byte) { counts = index.Counts(uint64(pos), frame) },
+		func(_ wal.Pos, _ int, e journal.Entry) error {
+			s.Entries++
+			if !counts {
+				return nil
+			}
+			return state.Apply(e)
+		})
 	s.Segments, s.Bytes, s.Frames = report.Segments, report.Bytes, report.Frames
 	if err != nil {
 		return s, err
@@ -134,11 +144,12 @@ func (s *stateSummary) print(env *invocation) {
 	}
 }
 
-// walkState reads a state and calls fn for each entry: pos is the place of its frame, at
-// where in the frame it begins, in bytes. Errors name file and offset. An entry is valid
-// until fn returns.
-func walkState(dir string, fn func(pos wal.Pos, at int, e journal.Entry) error) (wal.Report, error) {
+// walkState reads a state and calls begin for each frame and fn for each entry in it: pos is
+// the place of the frame, at where in it the entry begins, in bytes. Errors name file and
+// offset. An entry is valid until fn returns.
+func walkState(dir string, begin func(pos wal.Pos, frame []byte), fn func(pos wal.Pos, at int, e journal.Entry) error) (wal.Report, error) {
 	report, err := wal.Check(dir, func(pos wal.Pos, frame []byte) error {
+		begin(pos, frame)
 		for at := 0; at < len(frame); {
 			e, n, err := journal.Decode(frame[at:])
 			if wrong, ok := errors.AsType[*journal.SyntaxError](err); ok {

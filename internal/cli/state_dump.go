@@ -19,7 +19,7 @@ import (
 func dumpState(env *invocation, o *stateOptions) int {
 	out := bufio.NewWriter(env.stdout)
 	var broken error // of the output
-	report, err := walkState(o.dir, func(pos wal.Pos, at int, e journal.Entry) error {
+	report, err := walkState(o.dir, func(wal.Pos, []byte) {}, func(pos wal.Pos, at int, e journal.Entry) error {
 		if broken = env.ctx.Err(); broken != nil {
 			return broken
 		}
@@ -81,6 +81,8 @@ func entryObject(e journal.Entry) (name string, fields object) {
 		return "Format", object{"version", e.Version, "last_session", e.LastSession, "last_message", e.LastMessage, "last_retained", e.LastRetained}
 	case journal.Recovered:
 		return "Recovered", object{"at", instant(e.At)}
+	case journal.Checkpoint:
+		return "Checkpoint", object{"number", e.Number, "part", e.Part.String()}
 	case journal.SessionOpened:
 		fields = object{"session", e.Session}
 		if id := e.ClientID; id != "" && id[0] == 0 {

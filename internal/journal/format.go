@@ -3,6 +3,7 @@ package journal
 import (
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"math"
 )
 
@@ -61,10 +62,12 @@ func (s *State) recovered(e Recovered) {
 		}
 		s.settle(session)
 	}
-	for number, stored := range s.messages {
-		if stored.references == 0 {
-			delete(s.messages, number)
-		}
-	}
+	s.inCheckpoint = false
+	s.forgetMessages()
 	s.removed = nil
+}
+
+// forgetMessages forgets those that nothing refers to.
+func (s *State) forgetMessages() {
+	maps.DeleteFunc(s.messages, func(_ uint64, of *stored) bool { return of.references == 0 })
 }

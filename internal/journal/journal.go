@@ -21,10 +21,10 @@
 // however often they are repeated; of two changes of a Retained Message the one with
 // the higher number counts; and what concerns a Session that has ended is ignored.
 // Three things the writer owes: MessageStored stands before the Deliveries of that
-// Message, with no Recovered between them, so a Message stays until then although nothing
-// refers to it; SessionOpened stands before all else about the Session; and changes that
-// only the Session's own connection makes (Subscriptions, Will Message, QoS 2 identifiers
-// of the client) are written in their order.
+// Message, in the same frame or the same checkpoint; SessionOpened stands before all else
+// about the Session; and changes that only the Session's own connection makes
+// (Subscriptions, Will Message, QoS 2 identifiers of the client) are written in their
+// order. Index says which frames of a log count.
 //
 // # Format
 //
@@ -64,6 +64,7 @@ type Entry interface{ entry() }
 const (
 	typeFormat              = 0x01
 	typeRecovered           = 0x02
+	typeCheckpoint          = 0x03
 	typeSessionOpened       = 0x10
 	typeSessionClosed       = 0x11
 	typeSessionEnded        = 0x12
@@ -97,6 +98,8 @@ func Append(b []byte, e Entry) []byte {
 		b = e.append(append(b, typeFormat))
 	case Recovered:
 		b = e.append(append(b, typeRecovered))
+	case Checkpoint:
+		b = e.append(append(b, typeCheckpoint))
 	case SessionOpened:
 		b = e.append(append(b, typeSessionOpened))
 	case SessionClosed:
@@ -198,6 +201,8 @@ func (r *reader) entry(t byte) Entry {
 		return r.format()
 	case typeRecovered:
 		return r.recovered()
+	case typeCheckpoint:
+		return r.checkpoint()
 	case typeSessionOpened:
 		return r.sessionOpened()
 	case typeSessionClosed:

@@ -32,6 +32,7 @@ var formatTable = []struct {
 }{
 	{"format", Format{FormatVersion, 2, 300, 4}, "06 01 01 02 ac02 04"},
 	{"recovered", Recovered{second}, "06 02 8094ebdc03"},
+	{"checkpoint", Checkpoint{300, End}, "04 03 ac02 03"},
 	{"session opened", SessionOpened{1, "ab", colibri.V5, 3600}, "08 10 01 05 901c 02 6162"},
 	{"session opened, no ClientID, for ever", SessionOpened{200, "", colibri.V311, 0xFFFFFFFF}, "0a 10 c801 04 ffffffff0f 00"},
 	{"session closed", SessionClosed{1, second, 0}, "08 11 01 8094ebdc03 00"},

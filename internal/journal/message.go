@@ -113,6 +113,9 @@ func (s *State) release(d *Delivery) {
 	if d.Message == nil {
 		return
 	}
-	s.messages[d.MessageNumber].references-- // it stays: a Delivery of another Session may follow
+	of := s.messages[d.MessageNumber]
+	if of.references--; of.references == 0 && !s.inCheckpoint {
+		delete(s.messages, d.MessageNumber)
+	}
 	d.Delivery, d.MessageNumber = colibri.Delivery{}, 0
 }

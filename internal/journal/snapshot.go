@@ -15,7 +15,7 @@ func (s *State) Entries(yield func(Entry) bool) {
 
 func (s *State) messageEntries(yield func(Entry) bool) bool {
 	for _, number := range slices.Sorted(maps.Keys(s.messages)) {
-		if of := s.messages[number]; of.references > 0 && !yield(MessageStored{number, of.message}) {
+		if !yield(MessageStored{number, s.messages[number].message}) {
 			return false
 		}
 	}

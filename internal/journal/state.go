@@ -21,9 +21,10 @@ type State struct {
 	// about what has ended. It is no part of a snapshot.
 	Ignored uint64
 
-	numbered map[uint64]*Session
-	messages map[uint64]*stored
-	removed  map[string]uint64 // RetainedRemoved by topic, as an older RetainedSet may follow
+	numbered     map[uint64]*Session
+	messages     map[uint64]*stored
+	inCheckpoint bool              // its pieces may refer to Messages that nothing else does
+	removed      map[string]uint64 // RetainedRemoved by topic, as an older RetainedSet may follow
 }
 
 // NewState returns the State of an empty log.
@@ -47,6 +48,8 @@ func (s *State) Apply(e Entry) error {
 		return s.format(e)
 	case Recovered:
 		s.recovered(e)
+	case Checkpoint:
+		s.checkpoint(e)
 	case SessionOpened:
 		return s.sessionOpened(e)
 	case SessionClosed:
