@@ -30,6 +30,7 @@ type batch struct {
 	matches router.Matches[*liveSession]
 	encoder encoder
 	writer  *writer
+	reader  *descriptorReader
 	qos0    colibri.Delivery // of the QoS 0 PUBLISH on its way
 
 	wants     bool // the connection's own Session asks for Retained Messages
@@ -56,7 +57,7 @@ func (b *Broker) takeBatch() *batch {
 		batch.conn = nil
 		return batch
 	}
-	return &batch{broker: b, buf: make([]byte, batchBytes), writer: newWriter(), tally: b.counters.newTally()}
+	return &batch{broker: b, buf: make([]byte, batchBytes), writer: newWriter(), reader: newDescriptorReader(), tally: b.counters.newTally()}
 }
 
 func (b *batch) giveBack() { b.broker.batches.Put(b) }

@@ -212,9 +212,10 @@ func (b *Broker) admit(nc net.Conn, p *packet.Connect) (*ConnectRequest, error) 
 	r := &ConnectRequest{Version: p.Version, ClientID: strings.Clone(p.ClientID), HasUserName: p.HasUserName, UserName: strings.Clone(p.UserName),
 		HasPassword: p.HasPassword, Password: p.Password, RemoteAddr: nc.RemoteAddr(), LocalAddr: nc.LocalAddr(),
 		Properties: p.Properties}
-	if secure, ok := nc.(*tls.Conn); ok {
-		state := secure.ConnectionState()
-		r.TLS = &state
+	if secure, ok := nc.(interface{ ConnectionState() tls.ConnectionState }); ok { // a *tls.Conn, or what wraps one
+		if state := secure.ConnectionState(); state.HandshakeComplete {
+			r.TLS = &state
+		}
 	}
 	if r.ClientID == "" {
 		r.ClientID = newClientID()

@@ -10,8 +10,8 @@ import (
 
 // A Network Connection that has a file descriptor is driven without buffers while it
 // is idle and without a goroutine that writes: see wait and writeSome. One that has
-// none (the in-memory transport, TLS) is read with a buffer at hand and written by
-// drain. WebSocket is between the two: see framed.
+// none (the in-memory transport) is read with a buffer at hand and written by drain. TLS
+// and WebSocket are between the two: see framed.
 
 // rawConn returns the descriptor's access of nc, nil when it has none.
 func rawConn(nc net.Conn) syscall.RawConn {
@@ -138,6 +138,16 @@ func (c *conn) readDescriptor(fd uintptr) (idle bool, err error) {
 	b := c.broker.takeBatch()
 	defer b.giveBack()
 	space := c.space(b)
+	if c.framed != nil {
+		b.reader.fd = fd
+		n, err := c.framed.ReadThrough(b.reader.read, space)
+		if n > 0 {
+			if failed := c.arrived(b, n); failed != nil {
+				err = failed
+			}
+		}
+		return n == 0 && err == nil, err
+	}
 	n, err := readDescriptor(fd, space)
 	switch {
 	case err == syscall.EAGAIN:
@@ -148,16 +158,8 @@ func (c *conn) readDescriptor(fd uintptr) (idle bool, err error) {
 		return false, err
 	case n == 0:
 		return false, io.EOF
-	case c.framed == nil:
-		return false, c.arrived(b, n)
 	}
-	n, err = c.framed.Unframe(space[:n])
-	if n > 0 {
-		if failed := c.arrived(b, n); failed != nil {
-			err = failed
-		}
-	}
-	return false, err
+	return false, c.arrived(b, n)
 }
 
 // waitBlocking is wait for a Network Connection without a descriptor.

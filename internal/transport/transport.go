@@ -2,9 +2,11 @@
 // sees net.Conn and net.Listener only and does not know what carries the bytes:
 //
 //	tcp://host:port   TCP; port 1883 when there is none. mqtt:// is the same.
+//	tls://host:port   TLS; port 8883 when there is none. mqtts:// and ssl:// are the same.
 //	unix:///path      a Unix domain socket
 //	ws://host:port/p  WebSocket; port 80 when there is none. Listeners without a
 //	                  path take any, clients without one ask for /mqtt.
+//	wss://host:port/p WebSocket inside TLS; port 443 when there is none
 //
 // An IPv6 address stands in brackets: tcp://[::1]:1883. For tests there is a
 // transport in memory, see [Memory] and [Pipe].
@@ -12,6 +14,7 @@ package transport
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -35,6 +38,12 @@ type Options struct {
 	SocketOwner, SocketGroup string
 	// WebSocket is for listeners of WebSocket.
 	WebSocket WebSocketOptions
+	// TLS is for the schemes with TLS. A listener needs it. Without it a client trusts
+	// the CAs of its system, and without a ServerName in it the host of the URL is meant.
+	TLS *tls.Config
+	// TLSRefused is told why a connection of a listener has not got over the handshake of
+	// TLS. It is called by many goroutines, and must return soon. Nil discards it.
+	TLSRefused func(remote net.Addr, err error)
 }
 
 // scheme is one kind of transport.
@@ -48,6 +57,11 @@ var schemes = map[string]scheme{
 	"mqtt": {listenTCP, dialTCP},
 	"unix": {listenUnix, dialUnix},
 	"ws":   {listenWebSocket, dialWebSocket},
+
+	"tls":   {listenTLS, dialTLS},
+	"mqtts": {listenTLS, dialTLS},
+	"ssl":   {listenTLS, dialTLS},
+	"wss":   {listenWebSocketTLS, dialWebSocketTLS},
 }
 
 // Listen listens at rawURL. Closing the listener leaves no file behind and does not
@@ -105,11 +119,11 @@ func parse(rawURL string) (*url.URL, scheme, error) {
 	switch {
 	case u.User != nil:
 		return nil, scheme{}, fmt.Errorf("address %q holds a User Name: give it as an option of its own", shown)
-	case u.Fragment != "" || u.RawQuery != "" && u.Scheme != "ws":
+	case u.Fragment != "" || u.RawQuery != "" && u.Scheme != "ws" && u.Scheme != "wss":
 		return nil, scheme{}, fmt.Errorf("address %q ends in a query or fragment, which this transport does not have: leave it out", shown)
 	case u.Scheme == "unix":
 		return u, s, checkUnix(u)
-	case u.Scheme == "ws":
+	case u.Scheme == "ws", u.Scheme == "wss":
 		return u, s, checkHost(u)
 	}
 	return u, s, checkTCP(u)

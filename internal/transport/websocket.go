@@ -2,6 +2,7 @@ package transport
 
 import (
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -77,18 +78,51 @@ func (c *WebSocket) Read(b []byte) (int, error) {
 }
 
 // Descriptor returns the descriptor below, for a reader that wants no buffer while it
-// waits: it reads b from there and goes on with Unframe(b). It is nil when there is none,
-// and before the first Read, which returns what came with the handshake.
+// waits and then calls ReadThrough. It is nil when there is none, and before the first Read,
+// which returns what came with the handshake.
 func (c *WebSocket) Descriptor() syscall.RawConn {
-	below, ok := c.Conn.(syscall.Conn)
-	if !ok || len(c.early) > 0 {
+	if len(c.early) > 0 {
 		return nil
 	}
-	raw, err := below.SyscallConn()
-	if err != nil {
-		return nil
+	if secure, ok := c.Conn.(*TLS); ok {
+		return secure.Descriptor()
 	}
-	return raw
+	return descriptorOf(c.Conn)
+}
+
+// ReadThrough is Read, but that the bytes of the descriptor come from read, which must not
+// wait: it returns 0 and no error when nothing has come. ReadThrough does the same, and only
+// then. It may return bytes and the error that came behind them.
+func (c *WebSocket) ReadThrough(read func([]byte) (int, error), b []byte) (n int, err error) {
+	if c.failed != nil {
+		return 0, c.failed
+	}
+	secure, _ := c.Conn.(*TLS)
+	for {
+		if secure != nil {
+			n, err = secure.ReadThrough(read, b)
+		} else {
+			n, err = read(b)
+		}
+		if n == 0 {
+			return 0, err
+		}
+		n, wrong := c.Unframe(b[:n])
+		if wrong != nil {
+			err = wrong
+		}
+		if n > 0 || err != nil {
+			return n, err
+		}
+	}
+}
+
+// ConnectionState returns that of the TLS below; its Version is 0 when there is none.
+func (c *WebSocket) ConnectionState() tls.ConnectionState {
+	if secure, ok := c.Conn.(*TLS); ok {
+		return secure.ConnectionState()
+	}
+	return tls.ConnectionState{}
 }
 
 // Unframe takes the frames off b, which was read from the descriptor, and heeds the

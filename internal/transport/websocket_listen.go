@@ -2,7 +2,6 @@ package transport
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/gobwas/ws"
 )
@@ -31,12 +29,6 @@ type WebSocketOptions struct {
 }
 
 const (
-	// handshakeTime is how long a client may take to ask for a WebSocket.
-	handshakeTime = 10 * time.Second
-	// handshakes is how many clients of a listener may be at that. More wait in
-	// the queue of the kernel.
-	handshakes = 1024
-
 	defaultHeaderBytes = 4096
 	leastHeaderBytes   = 512
 	headChunk          = 4096 // read at once, which bounds what comes early
@@ -61,100 +53,27 @@ func ListenWebSocket(l net.Listener, path string, o WebSocketOptions) net.Listen
 	if path == "/" {
 		path = ""
 	}
-	w := &webSocketListener{Listener: l, path: path, o: o, accepted: make(chan accepted), slots: make(chan struct{}, handshakes)}
-	w.life, w.end = context.WithCancel(context.Background())
-	go w.run()
-	return w
+	w := &webSocketServer{path: path, o: o}
+	return listenHandshake(l, "ws", w.open, o.Refused)
 }
 
-// webSocketListener has a goroutine that accepts, until the listener is closed or breaks,
-// and one for each handshake, until it is over and Accept has taken the connection.
-type webSocketListener struct {
-	net.Listener
-	path     string
-	o        WebSocketOptions
-	accepted chan accepted
-	slots    chan struct{} // holds one for each handshake
-
-	life context.Context // ends with Close
-	end  context.CancelFunc
+// webSocketServer answers the requests that clients of a listener open WebSockets with.
+type webSocketServer struct {
+	path string
+	o    WebSocketOptions
 }
 
-// accepted is what Accept returns.
-type accepted struct {
-	nc  net.Conn
-	err error
-}
-
-// Accept waits for the next WebSocket.
-func (l *webSocketListener) Accept() (net.Conn, error) {
-	select {
-	case a := <-l.accepted:
-		return a.nc, a.err
-	case <-l.life.Done():
-		return nil, &net.OpError{Op: "accept", Net: "ws", Addr: l.Addr(), Err: net.ErrClosed}
-	}
-}
-
-// Close ends Accept and the handshakes under way; connections that were accepted stay.
-func (l *webSocketListener) Close() error {
-	l.end()
-	return l.Listener.Close()
-}
-
-// run accepts connections. Each error goes to Accept, whose caller closes the listener
-// when it is for good.
-func (l *webSocketListener) run() {
-	for l.life.Err() == nil {
-		nc, err := l.Listener.Accept()
-		if err != nil {
-			l.deliver(accepted{nil, err})
-			continue
-		}
-		select {
-		case l.slots <- struct{}{}:
-			go l.open(nc)
-		case <-l.life.Done():
-			nc.Close()
-		}
-	}
-}
-
-// deliver hands a to Accept; false when the listener was closed before.
-func (l *webSocketListener) deliver(a accepted) bool {
-	select {
-	case l.accepted <- a:
-		return true
-	case <-l.life.Done():
-		return false
-	}
-}
-
-// open does the handshake of one connection.
-func (l *webSocketListener) open(nc net.Conn) {
-	defer func() { <-l.slots }()
-	nc.SetDeadline(time.Now().Add(handshakeTime))
-	interrupt := context.AfterFunc(l.life, func() { nc.SetDeadline(time.Unix(1, 0)) })
+// open makes a WebSocket of nc.
+func (l *webSocketServer) open(nc net.Conn) (net.Conn, error) {
 	early, err := l.handshake(nc)
-	if !interrupt() {
-		nc.Close()
-		return
-	}
 	if err != nil {
-		nc.Close()
-		if l.o.Refused != nil {
-			l.o.Refused(nc.RemoteAddr(), err)
-		}
-		return
+		return nil, err
 	}
-	nc.SetDeadline(time.Time{})
-	if !l.deliver(accepted{newWebSocket(nc, ws.StateServerSide, early), nil}) {
-		nc.Close()
-	}
+	return newWebSocket(nc, ws.StateServerSide, early), nil
 }
 
 // handshake answers the request of nc. early is what came behind the request.
-func (l *webSocketListener) handshake(nc net.Conn) (early []byte, err error) {
+func (l *webSocketServer) handshake(nc net.Conn) (early []byte, err error) {
 	head, early, err := readHead(nc, l.o.HeaderBytes)
 	if err != nil {
 		var refusal *httpRefusal
@@ -232,7 +151,7 @@ func notHTTP(b []byte) string {
 }
 
 // answer returns the response to a request; with an error it refuses.
-func (l *webSocketListener) answer(head []byte) ([]byte, error) {
+func (l *webSocketServer) answer(head []byte) ([]byte, error) {
 	mqtt, mqtt31, origin := false, false, ""
 	upgrader := ws.Upgrader{
 		OnRequest: func(uri []byte) error {
@@ -298,7 +217,7 @@ func subprotocolHeader(name string) ws.HandshakeHeader {
 }
 
 // allowed reports whether a client of that origin may connect.
-func (l *webSocketListener) allowed(origin string) bool {
+func (l *webSocketServer) allowed(origin string) bool {
 	for _, one := range l.o.Origins {
 		if strings.EqualFold(one, origin) {
 			return true
