@@ -187,7 +187,7 @@ func ExplainClient(err error) string {
 // clientAlerts say what a client means by its alerts.
 var clientAlerts = map[string]string{
 	"unknown certificate authority":  "the client does not trust the CA of this broker's certificate: give the client the right --cafile",
-	"bad certificate":                "the client refuses this broker's certificate: perhaps it is not made for the name that the client has connected to, or of a CA that the client does not know",
+	"bad certificate":                "the client refuses this broker's certificate: it does not know the CA, or the certificate has expired or is for another name than the one the client connects to; see what the client says",
 	"expired certificate":            "the client refuses this broker's certificate because it has expired or is not valid yet: renew it, and compare the clocks",
 	"unknown certificate":            "the client refuses this broker's certificate: perhaps it does not know its CA; see what it says",
 	"unsupported certificate":        "the client refuses this broker's certificate because it is not made for servers: its extended key usage must be serverAuth",

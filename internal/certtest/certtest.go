@@ -88,7 +88,7 @@ func (a *Authority) Client(t testing.TB, name string) *Pair {
 // Revoke returns a revocation list in PEM, which is in force until next.
 func (a *Authority) Revoke(t testing.TB, next time.Time, revoked ...*Pair) []byte {
 	t.Helper()
-	list := &x509.RevocationList{Number: big.NewInt(time.Now().UnixNano()), ThisUpdate: time.Now().Add(-time.Hour * 24 * 30), NextUpdate: next}
+	list := &x509.RevocationList{Number: big.NewInt(time.Now().UnixNano()), ThisUpdate: next.AddDate(-5, 0, 0), NextUpdate: next}
 	for _, p := range revoked {
 		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries,
 			x509.RevocationListEntry{SerialNumber: p.Certificate.SerialNumber, RevocationTime: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)})
