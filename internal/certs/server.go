@@ -46,7 +46,6 @@ type set struct {
 	config  *tls.Config
 	leaf    *x509.Certificate
 	chain   []*x509.Certificate // with the leaf
-	clients x509.VerifyOptions
 	revoked revocations // nil without a crlfile
 	now     func() time.Time
 }
@@ -110,7 +109,6 @@ func (s *Server) read() (*set, error) {
 			return nil, err
 		}
 	}
-	next.clients = x509.VerifyOptions{Roots: pool(cas), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
 	next.config = &tls.Config{
 		Certificates: []tls.Certificate{pair},
 		MinVersion:   o.MinVersion,
@@ -120,7 +118,7 @@ func (s *Server) read() (*set, error) {
 		Time:         o.now,
 	}
 	if o.Asked != NoCertificate {
-		next.config.ClientCAs = next.clients.Roots
+		next.config.ClientCAs = pool(cas)
 		next.config.ClientAuth = tls.VerifyClientCertIfGiven
 		next.config.VerifyConnection = next.verify
 		if o.Asked == RequiredCertificate {
@@ -130,26 +128,13 @@ func (s *Server) read() (*set, error) {
 	return next, nil
 }
 
-// verify checks what crypto/tls does not: revocation, and of a resumed session also that the
-// CA of its certificate is still one of ours.
+// verify checks what crypto/tls does not: revocation. It is called for resumed sessions too,
+// whose CA crypto/tls has looked for among ours again.
 func (s *set) verify(state tls.ConnectionState) error {
-	if len(state.PeerCertificates) == 0 {
-		return nil // crypto/tls has seen to it that none is required
+	if len(state.PeerCertificates) == 0 || s.revoked == nil {
+		return nil // crypto/tls has seen to it that no certificate is required
 	}
-	chains := state.VerifiedChains
-	if state.DidResume {
-		again := s.clients
-		again.CurrentTime = s.now()
-		again.Intermediates = pool(state.PeerCertificates[1:])
-		var err error
-		if chains, err = state.PeerCertificates[0].Verify(again); err != nil {
-			return &tls.CertificateVerificationError{UnverifiedCertificates: state.PeerCertificates, Err: err}
-		}
-	}
-	if s.revoked == nil {
-		return nil
-	}
-	return s.revoked.check(chains, s.now())
+	return s.revoked.check(state.VerifiedChains, s.now())
 }
 
 // Config returns the configuration of the listener. It does not change: each handshake asks
