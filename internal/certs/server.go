@@ -46,7 +46,7 @@ type set struct {
 	config  *tls.Config
 	leaf    *x509.Certificate
 	chain   []*x509.Certificate // with the leaf
-	revoked revocations // nil without a crlfile
+	revoked revocations         // nil without a crlfile
 	now     func() time.Time
 }
 

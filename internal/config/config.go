@@ -78,6 +78,8 @@ type Listener struct {
 	WebSocket bool     // MQTT inside WebSocket; TCP only
 	Origins   []string // the web pages from which WebSockets may be opened; none: all
 
+	TLS TLS
+
 	AllowAnonymous Choice
 	MaxConnections int // below 0: no limit
 }

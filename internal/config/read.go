@@ -463,5 +463,8 @@ func (l *Listener) check() error {
 		return &Error{File: l.File, Line: l.Line, Key: "websockets_origin",
 			Text: "this listener has a websockets_origin and is not one for WebSocket; add 'protocol websockets', or take the origin out"}
 	}
-	return l.checkSocket()
+	if err := l.checkSocket(); err != nil {
+		return err
+	}
+	return l.checkTLS()
 }

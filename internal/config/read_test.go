@@ -196,7 +196,7 @@ func TestMistakes(t *testing.T) {
 		{"colibri_when_full never", 1, "'never' is none of drop-newest, drop-oldest or reject"},
 		{"colibri_max_topic_levels 0", 1, "colibri_max_topic_levels"},
 		{"queue_qos0_messages true", 1, "cannot be honoured"},
-		{"require_certificate true", 1, "cannot be honoured"},
+		{"disable_client_cert_date_checks true", 1, "cannot be honoured"},
 		{"pid_file /run/\x1b[2Ja", 1, "cannot be meant"},
 		{"pid_file /run/\xff", 1, "not written in UTF-8"},
 		{"pid_file /run/\u2028\u0085x", 1, `'\u0085'`},
@@ -213,7 +213,7 @@ func TestMistakes(t *testing.T) {
 // as if they were not there.
 func TestNeverIgnored(t *testing.T) {
 	for _, name := range words(`password_file acl_file plugin global_plugin plugin_opt_password_file auth_plugin auth_opt_x
-		plugin_load plugin_use certfile keyfile cafile capath crlfile tls_version ciphers ciphers_tls1.3 psk_file psk_hint
+		plugin_load plugin_use tls_engine tls_engine_kpass_sha1 psk_file psk_hint
 		clientid_prefixes mount_point bind_interface socket_domain connection bridge_cafile address topic
 		enable_proxy_protocol http_dir`) {
 		for _, text := range []string{name + " x", name} {

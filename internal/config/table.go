@@ -52,7 +52,6 @@ type value struct {
 // What this version lacks, for option.refused.
 const (
 	noUsers   = "has no users, passwords and access rules yet"
-	noTLS     = "has no TLS yet"
 	noHTTP    = "serves no HTTP yet"
 	noBridges = "has no bridges to other brokers yet"
 	noPlugins = "loads no plugins"
@@ -165,15 +164,8 @@ func init() {
 			return nil
 		}},
 		{names: words("password_file acl_file clientid_prefixes"), refused: noUsers},
-		{names: words("psk_file psk_hint"), refused: noTLS},
 		{names: words("plugin global_plugin plugin_load plugin_use auth_plugin"), refused: noPlugins},
 		{names: words("auth_plugin_deny_special_chars"), kind: boolean, ignored: true},
-
-		// TLS.
-		{names: words("cafile capath certfile keyfile crlfile ciphers ciphers_tls1.3 tls_version tls_keyform tls_engine tls_engine_kpass_sha1 dhparamfile"),
-			scope: listener, refused: noTLS},
-		{names: words("require_certificate use_identity_as_username use_subject_as_username disable_client_cert_date_checks"),
-			kind: boolean, scope: listener, only: "false"},
 
 		// Limits.
 		{names: words("global_max_connections"), kind: number, min: -1, max: most, standard: "-1", set: func(r *reader, v value) error {
@@ -288,6 +280,7 @@ func init() {
 		// Of older versions of Mosquitto; they have no effect there either.
 		{names: words("retry_interval retained_persistence"), ignored: true},
 	}
+	options = append(options, tlsOptions()...)
 	options = append(options, ownOptions()...)
 	options = append(options, socketOptions()...)
 }

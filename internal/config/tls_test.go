@@ -1,0 +1,65 @@
+package config
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestTLS reads the options of TLS, each for the listener before it.
+func TestTLS(t *testing.T) {
+	got, err := readText("listener 8883\ncertfile a b.crt\nkeyfile k\ncafile ca\ncapath d\ncrlfile crl\nrequire_certificate true\n" +
+		"use_identity_as_username true\ntls_version tlsv1.3\nciphers A:B\nlistener 8884\nuse_subject_as_username false\ncertfile c\nkeyfile k2\ntls_keyform pem\n" +
+		"cafile ca\ncolibri_optional_certificate true\nlistener 1883\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Listener{
+		{File: "a.conf", Line: 1, Port: 8883, MaxConnections: -1, TLS: TLS{File: "a.conf", Line: 2, CertFile: "a b.crt", KeyFile: "k", CAFile: "ca", CAPath: "d",
+			CRLFile: "crl", RequireCertificate: true, IdentityAsUserName: true, Version: "tlsv1.3", Ciphers: "A:B"}},
+		{File: "a.conf", Line: 11, Port: 8884, MaxConnections: -1, TLS: TLS{File: "a.conf", Line: 13, CertFile: "c", KeyFile: "k2", CAFile: "ca", OptionalCertificate: true}},
+		{File: "a.conf", Line: 18, Port: 1883, MaxConnections: -1},
+	}
+	if diff := cmp.Diff(want, got.Listeners); diff != "" {
+		t.Errorf("listeners (-want +got):\n%s", diff)
+	}
+	if got.Listeners[2].TLS.On() || !got.Listeners[0].TLS.On() {
+		t.Error("On does not tell which listeners have TLS")
+	}
+}
+
+// TestTLSMistakes covers what does not fit together.
+func TestTLSMistakes(t *testing.T) {
+	const begin = "listener 8883\ncertfile c\n"
+	for _, c := range []struct {
+		text string
+		line int
+		want string
+	}{
+		{begin, 2, "this listener has a certfile and no keyfile; name the key of the certificate"},
+		{"listener 8883\ncafile c\n", 2, "and no certfile; name the certificate of the broker"},
+		{"listener 8883\nrequire_certificate true\n", 1, "no certificate; add certfile and keyfile"},
+		{"listener 8883\ntls_version tlsv1.3\n", 1, "no certificate; add certfile and keyfile"},
+		{begin + "keyfile k\nrequire_certificate true\n", 2, "certificates of clients need a cafile or a capath"},
+		{begin + "keyfile k\ncrlfile c\n", 2, "a crlfile needs a cafile or a capath"},
+		{begin + "keyfile k\ncafile c\nuse_identity_as_username true\n", 2, "only give its User Name with 'require_certificate true'; add that line"},
+		{"listener 0 /run/s\ncertfile c\nkeyfile k\n", 2, "a listener on a Unix domain socket has no TLS"},
+		{begin + "tls_version tlsv1.1\n", 3, "'tlsv1.1' is none of tlsv1.2 or tlsv1.3"},
+		{begin + "tls_keyform engine\n", 3, "this version has no engines of OpenSSL; write the key into a file"},
+		{begin + "tls_keyform der\n", 3, "write pem"},
+		{"psk_file f\n", 1, "this version has no TLS with pre-shared keys; use certificates instead"},
+	} {
+		_, err := readText(c.text)
+		var mistake *Error
+		if !errors.As(err, &mistake) || mistake.Line != c.line || !strings.Contains(mistake.Text, c.want) {
+			t.Errorf("%q: got %v, want line %d and %q", c.text, err, c.line, c.want)
+		}
+	}
+	got, err := readText(begin + "keyfile k\ndhparamfile d\nciphers_tls1.3 TLS_AES_128_GCM_SHA256\n")
+	if err != nil || len(got.Warnings) != 2 || !strings.HasPrefix(got.Warnings[0].Text, "dhparamfile has no effect") ||
+		!strings.HasPrefix(got.Warnings[1].Text, "ciphers_tls1.3 has no effect") {
+		t.Errorf("what has no effect: got %+v, %v, want two warnings", got, err)
+	}
+}
