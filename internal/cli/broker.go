@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -37,6 +39,7 @@ const drainTime = time.Minute
 // brokerOptions are the flags of the broker.
 type brokerOptions struct {
 	configFile     string
+	keyLogFile     string // of TLS
 	ports          []int
 	verbose, quiet bool
 	test           bool
@@ -68,6 +71,8 @@ var brokerFlags = []brokerFlag{
 		apply: func(o *brokerOptions, _ string) error { o.verbose = true; return nil }},
 	{names: []string{"-q", "--quiet"}, help: "log errors only; wins over -v",
 		apply: func(o *brokerOptions, _ string) error { o.quiet = true; return nil }},
+	{names: []string{"--tls-keylog"}, value: "FILE", help: "append the secrets of all TLS connections to FILE, for Wireshark; who has it can read them",
+		apply: func(o *brokerOptions, value string) error { o.keyLogFile = value; return nil }},
 	{names: []string{"--test-config"}, help: "check the configuration and end: exit code 0 if it is right, 3 if not",
 		apply: func(o *brokerOptions, _ string) error { o.test = true; return nil }},
 	{names: []string{"--version"}, help: "print the version",
@@ -75,7 +80,6 @@ var brokerFlags = []brokerFlag{
 	{names: []string{"-h", "--help"}, help: "print this help",
 		apply: func(o *brokerOptions, _ string) error { o.help = true; return nil }},
 	{names: []string{"-d", "--daemon"}, later: true, help: "Start it without -d in the background, with '&' or a service manager."},
-	{names: []string{"--tls-keylog"}, later: true, value: "FILE", help: "Start it without."},
 }
 
 func brokerCommand() command {
@@ -93,7 +97,7 @@ func brokerCommand() command {
 func completeBroker(args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		switch args[len(args)-1] {
-		case "-c", "--config-file":
+		case "-c", "--config-file", "--tls-keylog":
 			return nil, cobra.ShellCompDirectiveDefault
 		case "-p", "--port":
 			return nil, cobra.ShellCompDirectiveNoFileComp
@@ -224,6 +228,16 @@ func runBroker(env *invocation, args []string) int {
 			return exitConfig
 		}
 	}
+	keyLog, err := openKeyLog(o.keyLogFile)
+	if err != nil {
+		env.printUsageError(err)
+		return exitConfig
+	}
+	secure, err := secureListeners(c, keyLog)
+	if err != nil {
+		fmt.Fprintf(env.stderr, "Error: %s.\n", escaped(err.Error(), 1<<12))
+		return exitConfig
+	}
 	if o.test {
 		for _, w := range c.Warnings {
 			fmt.Fprintf(env.stderr, "Warning: %s:%d: %s.\n", w.File, w.Line, w.Text)
@@ -239,7 +253,7 @@ func runBroker(env *invocation, args []string) int {
 			Subscribe: true, Unsubscribe: true, ConnectionMessages: true,
 			Timestamp: c.Log.Timestamp, TimestampFormat: c.Log.TimestampFormat}
 	}
-	s := &brokerServer{env: env, options: o, config: c, limits: limitsOf(c)}
+	s := &brokerServer{env: env, options: o, config: c, limits: limitsOf(c), secure: secure}
 	if err := s.serve(); err != nil {
 		fmt.Fprintf(env.stderr, "Error: %s\n", sentence(err.Error()))
 		return exitBrokerFailed
@@ -339,9 +353,13 @@ type brokerServer struct {
 
 	log       *brokerLog
 	listeners []*boundListener
+	secure    []*secureListener
 	reloads   []reloaded
 	stateDir  string // empty without one
 	inMemory  string // why there is none, behind a comma; empty when that was asked for
+
+	reloading  sync.Mutex // one reload at a time
+	publishSys atomic.Pointer[func(topic, text string)]
 }
 
 // serve listens, serves, and shuts down when the program is told to end.
@@ -440,6 +458,11 @@ func (s *brokerServer) serve() (err error) {
 		}()
 	}
 	s.banner()
+	ended := make(chan struct{})
+	defer close(ended)
+	s.watchExpiry(b, ended)
+	s.reloadCertificates()
+	defer s.watchFiles()()
 	for {
 		select {
 		case <-s.env.ctx.Done():

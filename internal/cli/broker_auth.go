@@ -9,9 +9,13 @@ import (
 	"github.com/colibri-mqtt/colibri/internal/config"
 )
 
-// chain returns whom l asks about a client, in their order: this version knows nobody yet.
+// chain returns whom l asks about a client, in their order.
 func (s *brokerServer) chain(l *config.Listener) *auth.Chain {
-	return &auth.Chain{Anonymous: s.config.Anonymous(l)}
+	c := &auth.Chain{Anonymous: s.config.Anonymous(l)}
+	if checker := certificateChecker(l); checker != nil { // first: the certificate says who it is
+		c.Checkers = append(c.Checkers, checker)
+	}
+	return c
 }
 
 // doorkeeper decides who may connect: each listener has its own auth.Chain.

@@ -20,6 +20,12 @@ func (s *brokerServer) banner() {
 		if l.webSocket {
 			how = ", by WebSocket"
 		}
+		if l.secure != nil {
+			how += ", with TLS"
+			if l.secure.RequireCertificate {
+				how += " and a certificate"
+			}
+		}
 		fmt.Fprintf(&b, "  listening on  %-*s  open to %s%s\n", widest, shown(l.name), s.whom(l), how)
 	}
 	if s.stateDir == "" {
@@ -37,7 +43,7 @@ func (s *brokerServer) banner() {
 	if !s.config.LocalOnly() && len(s.options.ports) > 0 {
 		s.log.printf(logWarning, "Warning: -p has no effect, because %s has listeners of its own.", s.config.File)
 	}
-	if !slices.ContainsFunc(s.listeners, func(l *boundListener) bool { return l.chain.Anonymous }) {
+	if !slices.ContainsFunc(s.listeners, func(l *boundListener) bool { return l.chain.Anonymous || len(l.chain.Checkers) > 0 }) {
 		s.log.printf(logWarning, "Warning: nobody can connect, because this version knows no users yet: add 'allow_anonymous true' to let everybody in.")
 	}
 }
@@ -45,6 +51,8 @@ func (s *brokerServer) banner() {
 // whom says who may connect through l.
 func (s *brokerServer) whom(l *boundListener) string {
 	switch tcp, ok := l.Addr().(*net.TCPAddr); {
+	case len(l.chain.Checkers) > 0:
+		return "clients that are known"
 	case !l.chain.Anonymous:
 		return "nobody: anonymous clients are denied"
 	case !ok:

@@ -21,6 +21,7 @@ type boundListener struct {
 	net.Listener
 	name      string // as people write the address
 	webSocket bool
+	secure    *config.TLS // nil without TLS
 	chain     *auth.Chain
 	most      int // connections; below 0: no limit
 	log       *brokerLog
@@ -53,6 +54,8 @@ func (l *boundListener) Accept() (net.Conn, error) {
 			return &boundTCP{TCPConn: nc, listener: l}, nil
 		case *net.UnixConn:
 			return &boundUnix{UnixConn: nc, listener: l}, nil
+		case *transport.TLS:
+			return &boundTLS{TLS: nc, listener: l}, nil
 		case *transport.WebSocket:
 			return &boundWebSocket{WebSocket: nc, listener: l}, nil
 		}
@@ -61,7 +64,7 @@ func (l *boundListener) Accept() (net.Conn, error) {
 	}
 }
 
-// refused logs a connection that has not become a WebSocket.
+// refused logs a connection that has not got over a handshake.
 func (l *boundListener) refused(remote net.Addr, err error) {
 	l.log.connection("A connection from %s was closed: %s.", address(remote), escaped(err.Error(), 1<<9))
 }
@@ -82,7 +85,7 @@ func (l *boundListener) release() {
 	l.open--
 }
 
-// boundTCP, boundUnix and boundWebSocket are connections of a boundListener. They keep all methods of
+// boundTCP, boundUnix, boundTLS and boundWebSocket are connections of a boundListener. They keep all methods of
 // the connection inside, so that the broker reaches its descriptor.
 type boundTCP struct {
 	*net.TCPConn
@@ -108,6 +111,19 @@ func (c *boundUnix) LocalAddr() net.Addr { return boundAddr{c.UnixConn.LocalAddr
 func (c *boundUnix) Close() error {
 	c.once.Do(c.listener.release)
 	return c.UnixConn.Close()
+}
+
+type boundTLS struct {
+	*transport.TLS
+	listener *boundListener
+	once     sync.Once
+}
+
+func (c *boundTLS) LocalAddr() net.Addr { return boundAddr{c.TLS.LocalAddr(), c.listener} }
+
+func (c *boundTLS) Close() error {
+	c.once.Do(c.listener.release)
+	return c.TLS.Close()
 }
 
 type boundWebSocket struct {
@@ -194,8 +210,13 @@ func (s *brokerServer) listenConfigured(l *config.Listener) error {
 		hosts = slices.Compact(found)
 	}
 	scheme := "tcp"
-	if l.WebSocket {
+	switch {
+	case l.WebSocket && l.TLS.On():
+		scheme = "wss"
+	case l.WebSocket:
 		scheme = "ws"
+	case l.TLS.On():
+		scheme = "tls"
 	}
 	opened := 0
 	var missing error
@@ -226,11 +247,16 @@ func (s *brokerServer) open(scheme, host string, l *config.Listener, place strin
 		name = net.JoinHostPort(host, strconv.Itoa(l.Port))
 		where = (&url.URL{Scheme: scheme, Host: name}).String()
 	}
-	bound := &boundListener{chain: s.chain(l), most: l.MaxConnections, log: s.log, webSocket: scheme == "ws"}
-	listener, err := transport.Listen(where, transport.Options{
+	bound := &boundListener{chain: s.chain(l), most: l.MaxConnections, log: s.log, webSocket: l.WebSocket}
+	o := transport.Options{
 		SocketMode: l.Socket.Mode, SocketOwner: l.Socket.Owner, SocketGroup: l.Socket.Group,
-		WebSocket: transport.WebSocketOptions{Origins: l.Origins, HeaderBytes: s.config.WebSocketHeaderBytes, Refused: bound.refused},
-	})
+		WebSocket:  transport.WebSocketOptions{Origins: l.Origins, HeaderBytes: s.config.WebSocketHeaderBytes, Refused: bound.refused},
+		TLSRefused: bound.refusedTLS,
+	}
+	if server := s.secureOf(l); server != nil {
+		bound.secure, o.TLS = &l.TLS, server.Config()
+	}
+	listener, err := transport.Listen(where, o)
 	if err != nil {
 		return nil, cannotListen(scheme, host, l.Port, place, err)
 	}

@@ -13,6 +13,8 @@ type reloaded struct {
 
 // reload reads one of them again and says what became of it.
 func (s *brokerServer) reload(r *reloaded) {
+	s.reloading.Lock()
+	defer s.reloading.Unlock()
 	if err := r.load(); err != nil {
 		s.log.printf(logError, "Reading %s again: %s The broker goes on with what held before.", r.what, sentence(escaped(err.Error(), 1<<12)))
 		return

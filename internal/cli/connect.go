@@ -41,6 +41,10 @@ func (e *dialError) Unwrap() error { return e.err }
 // connect connects as the options say; when that fails it says why on standard error
 // and returns no session and the exit code. tune may change what it connects with.
 func (env *invocation) connect(o *options, out *output, tune func(*client.Options)) (*session, int) {
+	if err := o.prepareTLS(); err != nil {
+		env.complain(o, "Error: Problem setting TLS options: %s.", err)
+		return nil, exitUsage
+	}
 	s := &session{env: env, options: o, out: out}
 	settings := client.Options{
 		Version:     o.version,
@@ -96,7 +100,7 @@ func (env *invocation) connect(o *options, out *output, tune func(*client.Option
 	if broken := new(colibri.Error); errors.As(err, &broken) && !env.mosquitto {
 		env.complain(o, "Perhaps it is no MQTT broker: look whether this port is for TLS, WebSocket or another protocol.")
 	}
-	if exit == exitLost {
+	if exit == exitLost && !errors.Is(err, errSpeaksTLS) {
 		env.complain(o, "The server ended it without an answer to CONNECT: look at its log, or whether this port is for TLS, WebSocket or another protocol.")
 	}
 	return nil, exit
@@ -125,7 +129,7 @@ func (env *invocation) tellLosses(o *options, trace func(client.Event)) func(cli
 // Mosquitto's texts, which scripts know, do not. It is empty for other errors.
 func (o *options) dialHint(err error) string {
 	var failed *dialError
-	if !errors.As(err, &failed) {
+	if !errors.As(err, &failed) || o.explainTLS(err) != "" {
 		return ""
 	}
 	if hint := o.routeHint(failed.err); hint != "" {
@@ -149,15 +153,23 @@ func (o *options) url() string {
 		return "unix://" + o.host
 	}
 	scheme := "tcp"
-	if o.webSocket {
+	switch {
+	case o.webSocket && o.secure():
+		scheme = "wss"
+	case o.webSocket:
 		scheme = "ws"
+	case o.secure():
+		scheme = "tls"
 	}
 	return (&url.URL{Scheme: scheme, Host: net.JoinHostPort(o.host, o.portNumber())}).String()
 }
 
 func (o *options) portNumber() string {
-	if o.port < 0 {
-		return "1883"
+	switch {
+	case o.port < 0 && o.secure():
+		return transport.DefaultTLSPort
+	case o.port < 0:
+		return transport.DefaultPort
 	}
 	return strconv.Itoa(o.port)
 }
@@ -165,6 +177,9 @@ func (o *options) portNumber() string {
 // dial opens the Network Connection to the server.
 func (o *options) dial(ctx context.Context, _ string) (net.Conn, error) {
 	nc, err := o.reach(ctx)
+	if err == nil {
+		nc, err = o.openTLS(ctx, nc)
+	}
 	if err == nil && o.webSocket {
 		nc, err = transport.OpenWebSocket(ctx, nc, o.url())
 	}
@@ -215,7 +230,16 @@ func (env *invocation) ended(o *options, err error) int {
 	var dial *dialError
 	var refusal *client.Refusal
 	var broken *colibri.Error
+	explained := o.explainTLS(err)
 	switch {
+	case explained != "":
+		env.complain(o, "Error: A TLS error occurred.")
+		env.complain(o, "%s.", explained)
+		return exitTLS
+	case errors.Is(err, errSpeaksTLS):
+		env.complain(o, "Error: The connection was lost.")
+		env.complain(o, "The server speaks TLS on this port: name its CA with --cafile, or its port without TLS with -p (most often 1883).")
+		return exitLost
 	case errors.As(err, &dial):
 		if text, exit, ok := proxyFailure(dial.err); ok {
 			env.complain(o, "%s", text)

@@ -59,7 +59,12 @@ func (o *options) reachServer(ctx context.Context, dialer *net.Dialer, address s
 }
 
 // service is what SRV records are asked for.
-func (o *options) service() string { return transport.ServiceMQTT }
+func (o *options) service() string {
+	if o.secure() {
+		return transport.ServiceSecureMQTT
+	}
+	return transport.ServiceMQTT
+}
 
 // routeHint is dialHint for -S and --proxy; empty when it was neither.
 func (o *options) routeHint(err error) string {

@@ -20,6 +20,7 @@ const (
 	groupSubscription
 	groupOutput
 	groupServer
+	groupTLS
 	groupIdentity
 	groupWill
 	groupProperties
@@ -32,11 +33,12 @@ var groupTitles = [...]string{
 	groupSubscription: "Subscription",
 	groupOutput:       "Output",
 	groupServer:       "Server",
+	groupTLS:          "TLS",
 	groupIdentity:     "Identity and session",
 	groupWill:         "Will Message",
 	groupProperties:   "MQTT 5.0 properties",
 	groupOther:        "Other",
-	groupLater:        "Known, but not in this version",
+	groupLater:        "Known, and refused",
 }
 
 // flag is one entry of the table that drives parsing, options files, --help and
@@ -165,9 +167,9 @@ func init() {
 		{names: []string{"-h", "--host"}, in: all, group: groupServer, value: "HOST", missing: "host",
 			help: "name or address of the server (localhost)", apply: setHost},
 		{names: []string{"-p", "--port"}, in: all, group: groupServer, value: "PORT", missing: "port",
-			help: "TCP port of the server (1883)", apply: setPort},
+			help: "TCP port of the server (1883; 8883 with TLS)", apply: setPort},
 		{names: []string{"-L", "--url"}, in: all, group: groupServer, value: "URL", missing: "URL",
-			help: "user, password, host, port and topic in one: mqtt://[USER[:PASSWORD]@]HOST[:PORT]/TOPIC, or ws:// for WebSocket", apply: setURL},
+			help: "user, password, host, port and topic in one: mqtt://[USER[:PASSWORD]@]HOST[:PORT]/TOPIC, or ws:// for WebSocket, mqtts:// and wss:// with TLS", apply: setURL},
 		{names: []string{"--unix"}, in: all, group: groupServer, value: "PATH", missing: "socket path", file: true,
 			help: "connect to the Unix socket PATH", apply: func(o *options, value string) error {
 				o.host, o.port = value, 0
@@ -244,32 +246,21 @@ func init() {
 			help: "print this text", apply: func(*options, string) error { return errHelp }},
 		{names: []string{"--version"}, in: all, group: groupOther,
 			help: "print the version", apply: func(*options, string) error { return errVersion }},
-
-		later("TLS", "FILE", "--cafile", "--cert", "--key", "--tls-keylog"),
-		later("TLS", "DIR", "--capath"),
-		later("TLS", "VALUE", "--keyform", "--ciphers", "--tls-version", "--tls-alpn", "--tls-engine", "--tls-engine-kpass-sha1"),
-		later("TLS", "", "--insecure", "--tls-use-os-certs"),
-		later("TLS with a pre-shared key", "VALUE", "--psk", "--psk-identity"),
-		{names: []string{"--no-tls"}, in: all, group: groupServer,
-			help: "do not use TLS (never so here)", apply: set(func(*options) {})},
 	}
+	flags = append(flags, tlsFlags()...)
 }
 
-// later makes the entry for flags that Mosquitto's programs have and this version
-// does not: they are understood and refused with a sentence that says so.
-func later(what, value string, names ...string) flag {
-	return flag{names: names, in: all, group: groupLater, value: value, missing: "value", help: what,
-		apply: func(*options, string) error {
-			return &laterError{what: what}
-		}}
+// refused makes the entry for flags that Mosquitto's programs have and ours will not: they
+// are understood, and refused with text, a sentence that says what to do.
+func refused(text, value string, names ...string) flag {
+	return flag{names: names, in: all, group: groupLater, value: value, missing: "value", help: text,
+		apply: func(*options, string) error { return &refusedError{text} }}
 }
 
-// laterError refuses a flag whose subject this version does not have.
-type laterError struct{ what string }
+// refusedError refuses a flag.
+type refusedError struct{ text string }
 
-func (e *laterError) Error() string {
-	return "this version does not have " + e.what + " yet"
-}
+func (e *refusedError) Error() string { return e.text }
 
 // set makes the apply function of a flag without a value.
 func set(change func(o *options)) func(*options, string) error {
@@ -523,8 +514,10 @@ func setURL(o *options, value string) error {
 	case "mqtt":
 	case "ws":
 		o.webSocket = true
-	case "mqtts", "wss":
-		return &laterError{what: "TLS"}
+	case "mqtts":
+		o.tls.asked = true
+	case "wss":
+		o.webSocket, o.tls.asked = true, true
 	default:
 		ok = false
 	}
@@ -551,6 +544,9 @@ func setURL(o *options, value string) error {
 		server = server[at+1:]
 	}
 	o.host, o.port = server, 1883
+	if o.tls.asked {
+		o.port = 8883
+	}
 	if host, port, err := net.SplitHostPort(server); err == nil {
 		o.host = host
 		if err := setPort(o, port); err != nil {

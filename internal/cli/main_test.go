@@ -87,7 +87,8 @@ func TestCompletion(t *testing.T) {
 		{[]string{"pub", "-D", "publish", "c"}, "content-type", "receive-maximum"},
 		{[]string{"pub", "-D", "will", "w"}, "will-delay-interval", "content-type"},
 		{[]string{"pub", "-D", "publish", "content-type", "x", "--top"}, "--topic", "--retain"},
-		{[]string{"pub", "--caf"}, ":4", "--cafile"},
+		{[]string{"pub", "--ps"}, ":4", "--psk"},
+		{[]string{"pub", "--caf"}, "--cafile", "--capath"},
 		{[]string{"pub", "-f", ""}, ":0", "-t"},
 	} {
 		args := append([]string{"colibri", "__complete"}, test.args...)

@@ -46,6 +46,7 @@ type options struct {
 	proxy     *transport.Proxy   // nil for none
 	srv       bool               // host is a domain, whose SRV records name the servers
 	resolver  transport.Resolver // nil for that of the system
+	tls       tlsOptions
 
 	id, idPrefix       *string // nil when not given
 	userName, password *string
@@ -131,6 +132,9 @@ func (o *options) check() error {
 		return usagef("Combining '--ws' and '--unix' makes no sense.")
 	case o.password != nil && o.userName == nil && o.version < colibri.V5: // [MQTT311-3.1.2-22]
 		return usagef("-P argument given but no user name: MQTT %s allows a password only together with -u.", o.version)
+	}
+	if err := o.checkTLS(); err != nil {
+		return err
 	}
 	if err := o.checkRoute(); err != nil {
 		return err

@@ -97,7 +97,7 @@ func (s *setting) applyTo(o *options) error {
 	default:
 		err = s.flag.apply(o, "")
 	}
-	var later *laterError
+	var later *refusedError
 	if errors.As(err, &later) {
 		err = &usageError{text: fmt.Sprintf("'%s' is known, but %s.", s.typed, later), hasHelp: true}
 	}

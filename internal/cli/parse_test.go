@@ -92,16 +92,21 @@ func TestCommandLineMistakes(t *testing.T) {
 		{pub, "--user x", "Unknown option '--user'; the nearest is '--username', see 'colibri pub --help'."},
 		{sub, "--retain-olny", "Unknown option '--retain-olny'; the nearest is '--retained-only', see 'colibri sub --help'."},
 		{sub, "-t a -z", "Unknown option '-z', see 'colibri sub --help'."},
-		{pub, "-t a -m b --cafile x", "'--cafile' is known, but this version does not have TLS yet."},
+		{pub, "-t a -m b --psk 00", "'--psk' is known, but there is no TLS with pre-shared keys here; use certificates, with --cafile."},
+		{pub, "-t a -m b --tls-engine x", "'--tls-engine' is known, but this program has no engines of OpenSSL; write the key into a file, and name it with --key."},
+		{pub, "-t a -m b --keyform engine", "'--keyform' is known, but this program has no engines of OpenSSL; write the key into a file."},
+		{pub, "-t a -m b --keyform der", "If keyform is set, keyform must be \"pem\"."},
+		{pub, "-t a -m b --cert x", "Both certfile and keyfile must be provided if one of them is set."},
+		{pub, "-t a -m b --no-tls --cafile x", "Combining '--no-tls' and '--cafile' makes no sense."},
+		{pub, "-t a -m b --unix /run/s --cafile x", "Combining '--unix' and '--cafile' makes no sense."},
+		{pub, "-t a -m b --insecure", "'--insecure' is for TLS, which nothing asks for: add --cafile, --capath, --tls-use-os-certs or -p 8883."},
 		{pub, "-t a -m b --ws --unix /run/s", "Combining '--ws' and '--unix' makes no sense."},
-		{pub, "-m b -L wss://h/t", "'-L' is known, but this version does not have TLS yet."},
 		{pub, "-t a -m b -S --ws", "Combining '-S' and '--ws' makes no sense: SRV records name ports without WebSocket."},
 		{pub, "-t a -m b -S --unix /run/s", "Combining '-S' and '--unix' makes no sense."},
 		{pub, "-t a -m b --proxy socks5h://h --unix /run/s", "Combining '--proxy' and '--unix' makes no sense."},
 		{pub, "-t a -m b --proxy http://h", "Unsupported proxy protocol: write socks5h://HOST:PORT, or socks5h://USER:PASSWORD@HOST:PORT."},
 		{pub, "-t a -m b --proxy socks5h://u:geheim@h:x", "The port of the proxy is 'x', and must be between 1 and 65535."},
 		{pub, "-t a -m b --proxy", "--proxy argument given but no proxy url specified."},
-		{pub, "-m b -L mqtts://h/t", "'-L' is known, but this version does not have TLS yet."},
 		{pub, "-t a -m b -D", "--property argument given but not enough arguments specified."},
 		{pub, "-t a -m b -D publish content-type", "--property argument given but not enough arguments specified."},
 		{pub, "-t a -m b -D publish user-property x", "--property argument given but not enough arguments specified."},
@@ -187,7 +192,12 @@ func TestCommandLineIntoOptions(t *testing.T) {
 		{pub, "--topic a --message b --host h --port 1 --keepalive 5 --qos 2 --retain --debug --quiet --nodelay", func(o *options) {
 			o.host, o.port, o.keepAlive, o.qos, o.retain, o.debug, o.quiet, o.noDelay = "h", 1, 5*time.Second, 2, true, true, true, true
 		}},
-		{pub, "-t a -m b --unix /run/s --no-tls", func(o *options) { o.host, o.port = "/run/s", 0 }},
+		{pub, "-m b -L mqtts://h/a", func(o *options) { o.host, o.port, o.tls.asked = "h", 8883, true }},
+		{pub, "-m b -L wss://h:443/a", func(o *options) { o.host, o.port, o.tls.asked, o.webSocket = "h", 443, true, true }},
+		{pub, "-t a -m b --cafile ca --capath d --cert c --key k --keyform pem --insecure --tls-version tlsv1.3 --tls-alpn mqtt --ciphers A --tls-keylog l --tls-use-os-certs", func(o *options) {
+			o.tls = tlsOptions{caFile: "ca", caPath: "d", certFile: "c", keyFile: "k", insecure: true, version: "tlsv1.3", alpn: "mqtt", ciphers: "A", keyLog: "l", osCerts: true}
+		}},
+		{pub, "-t a -m b --unix /run/s --no-tls", func(o *options) { o.host, o.port, o.tls.off = "/run/s", 0, true }},
 		{pub, "-t a -m b -A 127.0.0.2 -M 3 --repeat 4 --repeat-delay 1.5", func(o *options) {
 			o.bind, o.maxInflight, o.repeat, o.repeatDelay = "127.0.0.2", 3, 4, 1500*time.Millisecond
 		}},
@@ -245,7 +255,7 @@ func TestCommandLineIntoOptions(t *testing.T) {
 				want.topic, want.source, want.message = pointer("a"), sourceArgument, "b"
 			}
 			test.change(want)
-			if diff := cmp.Diff(want, got, cmp.AllowUnexported(options{})); diff != "" {
+			if diff := cmp.Diff(want, got, cmp.AllowUnexported(options{}, tlsOptions{})); diff != "" {
 				t.Errorf("want (-), got (+):\n%s", diff)
 			}
 		})
@@ -284,13 +294,13 @@ func TestOptionsFile(t *testing.T) {
 	}
 
 	for text, want := range map[string]string{
-		"-h x\n\n--hots y":     ":3: Unknown option '--hots'; the nearest is '--host', see 'colibri pub --help'.",
-		"-q":                   ":1: -q argument given but no QoS specified.",
-		"-q 7":                 ":1: Invalid QoS given: 7; it must be 0, 1 or 2.",
-		"-D publish":           ":1: --property argument given but not enough arguments specified.",
-		"-t a/#":               ":1: Invalid publish topic 'a/#', does it contain '+' or '#'?",
-		"-r yes":               ":1: Unknown option 'yes', see 'colibri pub --help'.",
-		"--cafile /etc/ca.crt": ":1: '--cafile' is known, but this version does not have TLS yet.",
+		"-h x\n\n--hots y": ":3: Unknown option '--hots'; the nearest is '--host', see 'colibri pub --help'.",
+		"-q":               ":1: -q argument given but no QoS specified.",
+		"-q 7":             ":1: Invalid QoS given: 7; it must be 0, 1 or 2.",
+		"-D publish":       ":1: --property argument given but not enough arguments specified.",
+		"-t a/#":           ":1: Invalid publish topic 'a/#', does it contain '+' or '#'?",
+		"-r yes":           ":1: Unknown option 'yes', see 'colibri pub --help'.",
+		"--psk 00":         ":1: '--psk' is known, but there is no TLS with pre-shared keys here; use certificates, with --cafile.",
 	} {
 		path := write("bad", text)
 		_, err := parseOptions(pub, "colibri pub", []string{"-o", path, "-t", "a", "-m", "b"})

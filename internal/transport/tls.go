@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"syscall"
@@ -104,7 +105,26 @@ func acceptTLS(nc net.Conn, config *tls.Config) (net.Conn, error) {
 			nc.Write(plainAlert)
 		}
 	}
+	linger(nc)
 	return nil, err
+}
+
+const (
+	// lingerTime and lingerBytes are how long and how much a refused client may go on: were
+	// nc closed with bytes that nobody has read, the client would see a broken connection
+	// instead of the alert that says why.
+	lingerTime  = time.Second
+	lingerBytes = 64 << 10
+)
+
+// linger ends the direction to the client, and waits for the client to end the other one.
+func linger(nc net.Conn) {
+	half, ok := nc.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return
+	}
+	nc.SetReadDeadline(time.Now().Add(lingerTime))
+	io.CopyN(io.Discard, nc, lingerBytes)
 }
 
 // plainAlert is the alert unexpected_message, of TLS, before anything is encrypted.

@@ -72,6 +72,7 @@ func TestTLSPlain(t *testing.T) {
 		if got, err := io.ReadAll(nc); string(got) != c.answer || err != nil {
 			t.Errorf("%q: got the answer %q, %v, want %q", c.sent, got, err, c.answer)
 		}
+		nc.Close()
 		if _, ok := errors.AsType[tls.RecordHeaderError](<-refused); !ok {
 			t.Errorf("%q: refused for another reason", c.sent)
 		}

@@ -1,0 +1,310 @@
+package cli
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/colibri-mqtt/colibri"
+	"github.com/colibri-mqtt/colibri/client"
+	"github.com/colibri-mqtt/colibri/internal/certtest"
+	"github.com/colibri-mqtt/colibri/internal/transport"
+)
+
+// secureFiles are the files of a broker with TLS and of its clients.
+type secureFiles struct {
+	*testing.T
+	dir        string
+	authority  *certtest.Authority
+	cert, key  string // of the broker
+	cafile     string
+	clientCert string
+	clientKey  string
+}
+
+func newSecureFiles(t *testing.T) *secureFiles {
+	f := &secureFiles{T: t, dir: t.TempDir(), authority: certtest.NewAuthority(t, "Our CA")}
+	f.cafile = certtest.Write(t, f.dir, "ca.crt", f.authority.CertPEM)
+	f.cert, f.key = f.authority.Server(t).Save(t, f.dir, "server")
+	f.clientCert, f.clientKey = f.authority.Client(t, "sensor").Save(t, f.dir, "client")
+	return f
+}
+
+// listener returns the lines for a listener on a free port.
+func (f *secureFiles) listener(more string) string {
+	return fmt.Sprintf("listener 0 127.0.0.1\ncertfile %s\nkeyfile %s\n%s", f.cert, f.key, more)
+}
+
+// TestTLSCommands runs the commands against listeners of each kind, and has each check fail
+// that people meet; both ends say which it was.
+func TestTLSCommands(t *testing.T) {
+	isolate(t)
+	f := newSecureFiles(t)
+	expired := f.authority.Issue(t, x509.Certificate{Subject: pkix.Name{CommonName: "old"}, DNSNames: []string{"localhost"},
+		NotBefore: time.Date(2024, 1, 2, 3, 4, 0, 0, time.UTC), NotAfter: time.Date(2025, 1, 2, 3, 4, 0, 0, time.UTC)})
+	expiredCert, expiredKey := expired.Save(t, f.dir, "expired")
+	revoked := f.authority.Issue(t, x509.Certificate{Subject: pkix.Name{CommonName: "lost"}})
+	revokedCert, revokedKey := revoked.Save(t, f.dir, "revoked")
+	crl := certtest.Write(t, f.dir, "crl.pem", f.authority.Revoke(t, time.Now().AddDate(1, 0, 0), revoked))
+	other := certtest.Write(t, f.dir, "other.crt", certtest.NewAuthority(t, "Other CA").CertPEM)
+	foreignCert, foreignKey := certtest.NewAuthority(t, "Other CA").Client(t, "stranger").Save(t, f.dir, "foreign")
+
+	b := startConfigured(t, "persistence false\nallow_anonymous true\n"+f.listener("")+
+		f.listener("cafile "+f.cafile+"\ncrlfile "+crl+"\nrequire_certificate true\nuse_identity_as_username true\n")+
+		f.listener("protocol websockets\n")+
+		fmt.Sprintf("listener 0 127.0.0.1\ncertfile %s\nkeyfile %s\n", expiredCert, expiredKey)+
+		"listener 0 127.0.0.1\n")
+	ports := map[string]string{}
+	for i, one := range b.until(`127\.0\.0\.1:(\d+) .*, with TLS\n.*127\.0\.0\.1:(\d+) .*, with TLS and a certificate\n.*127\.0\.0\.1:(\d+) .*, by WebSocket, with TLS\n.*127\.0\.0\.1:(\d+) .*, with TLS\n.*127\.0\.0\.1:(\d+) `)[1:] {
+		ports[[]string{"tls", "mutual", "wss", "expired", "plain"}[i]] = one
+	}
+	b.until(`Warning: port 0: the certificate 'old' of certfile '.*' has expired on 2025-01-02 03:04 UTC: clients refuse it; renew it\.`)
+	shown := 0 // how much of the log has been looked at
+
+	tlsError := func(text string) string { return "Error: A TLS error occurred.\n" + text + "\n" }
+	const closed = "A connection from ADDRESS was closed: "
+	for _, c := range []struct {
+		name, port, args string
+		exit             int
+		stderr           string
+		log              string
+	}{
+		{"a private CA", "tls", "--cafile " + f.cafile, 0, "", "New client connected from ADDRESS as pub (p2, c1, k60)."},
+		{"a directory of CAs", "tls", "--capath " + f.dir + " --tls-version tlsv1.3 --tls-alpn mqtt", 0, "", "New client connected from ADDRESS as pub (p2, c1, k60)."},
+		{"not checked", "tls", "--cafile " + other + " --insecure", 0, "", "New client connected from ADDRESS as pub (p2, c1, k60)."},
+		{"mutual", "mutual", "--cafile " + f.cafile + " --cert " + f.clientCert + " --key " + f.clientKey, 0, "", "New client connected from ADDRESS as pub (p2, c1, k60, u'sensor')."},
+		{"mutual, with another user name", "mutual", "-u admin -P x --cafile " + f.cafile + " --cert " + f.clientCert + " --key " + f.clientKey, 0, "", "New client connected from ADDRESS as pub (p2, c1, k60, u'sensor')."},
+		{"WebSocket", "wss", "--ws --cafile " + f.cafile, 0, "", "New client connected from ADDRESS as pub (p2, c1, k60)."},
+		{"the CAs of the system", "tls", "--tls-use-os-certs", exitTLS,
+			tlsError("The server's certificate 'broker' is signed by the CA 'Our CA', which is not trusted here: name the certificate of that CA with --cafile."),
+			closed + "the client refuses this broker's certificate: it does not know the CA, or the certificate has expired or is for another name than the one the client connects to; see what the client says."},
+		{"another name", "tls", "-h ip6-localhost.example --cafile " + f.cafile, exitUsage, "", ""},
+		{"expired", "expired", "--cafile " + f.cafile, exitTLS, tlsError("The server's certificate 'old' has expired on 2025-01-02 03:04 UTC: have it renewed."), ""},
+		{"no certificate", "mutual", "--cafile " + f.cafile, exitTLS, tlsError("The server requires a certificate of the client: give one with --cert and --key."),
+			closed + "the client shows no certificate, and this listener requires one: give the client one with --cert and --key."},
+		{"a certificate of another CA", "mutual", "--cafile " + f.cafile + " --cert " + foreignCert + " --key " + foreignKey, exitTLS,
+			tlsError("The server refuses the client's certificate because it does not know the CA that has signed it: use another one with --cert and --key, or have the CA added to the server's cafile."),
+			closed + "the client's certificate 'stranger' is signed by the CA 'Other CA', which is not in cafile or capath: give the client another one, or add that CA."},
+		{"revoked", "mutual", "--cafile " + f.cafile + " --cert " + revokedCert + " --key " + revokedKey, exitTLS,
+			tlsError("The server refuses the client's certificate: it may be revoked, or miss altogether; see --cert and --key, and the server's log."),
+			closed + fmt.Sprintf("the client's certificate is refused: the certificate 'lost' (serial number %x) was revoked by its CA on 2026-01-02 03:04 UTC; give the client a new one.", revoked.Certificate.SerialNumber)},
+		{"plain to TLS", "tls", "", exitLost,
+			"Error: The connection was lost.\nThe server speaks TLS on this port: name its CA with --cafile, or its port without TLS with -p (most often 1883).\n",
+			closed + "the client speaks MQTT without TLS, and this port is for TLS only: have it use TLS, or another port."},
+		{"TLS to plain", "plain", "--cafile " + f.cafile, exitTLS,
+			tlsError("The server has closed the connection instead of answering to TLS: check that this port is one for TLS (most often 8883), and look at the server's log."),
+			"Client <unknown> [ADDRESS] refused: first packet: the client speaks TLS, and this port does not (Protocol Error)."},
+		{"a file that is not there", "tls", "--cafile /nowhere", exitUsage, "Error: Problem setting TLS options: --cafile '/nowhere' cannot be read: no such file or directory.\n", ""},
+		{"an old version", "tls", "--cafile " + f.cafile + " --tls-version tlsv1.1", exitUsage,
+			"Error: Problem setting TLS options: --tls-version: 'tlsv1.1' is not safe any more, and this program does not have it: write tlsv1.2 or tlsv1.3.\n", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			args := []string{"colibri", "pub", "-h", "localhost", "-p", ports[c.port], "-i", "pub", "-t", "t", "-m", "m", "-q", "1"}
+			exit, stdout, stderr := call(t, append(args, strings.Fields(c.args)...)...)
+			if exit != c.exit || stdout != "" || c.name != "another name" && stderr != c.stderr {
+				t.Errorf("got exit %d, %q and\n%s\nwant exit %d and\n%s", exit, stdout, stderr, c.exit, c.stderr)
+			}
+			if c.log == "" {
+				return
+			}
+			pattern := strings.ReplaceAll(regexp.QuoteMeta(c.log), "ADDRESS", `[0-9a-f.:\[\]]+`)
+			b.until(`(?s)^.{` + fmt.Sprint(min(shown, 1000)) + `}.*` + pattern)
+			text, _ := b.stderr.now()
+			shown = len(text)
+		})
+	}
+	b.end()
+}
+
+// TestTLSKeyLog shows that both ends write the same secrets.
+func TestTLSKeyLog(t *testing.T) {
+	isolate(t)
+	f := newSecureFiles(t)
+	ofBroker, ofClient := filepath.Join(f.dir, "broker.log"), filepath.Join(f.dir, "client.log")
+	b := startConfigured(t, "persistence false\nallow_anonymous true\n"+f.listener(""), "--tls-keylog", ofBroker)
+	_, port, _ := net.SplitHostPort(b.address())
+	if exit, _, stderr := call(t, "colibri", "pub", "-p", port, "--cafile", f.cafile, "--tls-keylog", ofClient, "-t", "t", "-m", "m"); exit != exitOK {
+		t.Fatalf("got exit %d, %s", exit, stderr)
+	}
+	lines := func(path string) (last string) {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			if strings.HasPrefix(line, "CLIENT_TRAFFIC_SECRET_0 ") {
+				last = line
+			}
+		}
+		return last
+	}
+	if got, want := lines(ofBroker), lines(ofClient); got != want || got == "" {
+		t.Errorf("the broker wrote %q, the client %q", got, want)
+	}
+	b.end()
+}
+
+// secureConnections is how many clients see the files of a broker change.
+const secureConnections = 1000
+
+// TestTLSReload replaces certificate, CA and revocation list of a broker under load. No
+// connection is lost, and each new one meets what holds.
+func TestTLSReload(t *testing.T) {
+	isolate(t)
+	f := newSecureFiles(t)
+	crl := certtest.Write(t, f.dir, "crl.pem", f.authority.Revoke(t, time.Now().AddDate(1, 0, 0)))
+	b := startConfigured(t, "persistence false\nallow_anonymous true\nconnection_messages false\n"+
+		f.listener("cafile "+f.cafile+"\ncrlfile "+crl+"\nrequire_certificate true\n"))
+	_, port, _ := net.SplitHostPort(b.address())
+	sensor := f.authority.Client(t, "sensor")
+	trusted := f.authority.Pool()
+	dial := func(id string, pair *certtest.Pair, met *string) (*client.Client, error) {
+		config := &tls.Config{RootCAs: trusted, ServerName: "localhost", Certificates: []tls.Certificate{pair.TLS()},
+			VerifyConnection: func(state tls.ConnectionState) error {
+				if met != nil {
+					*met = state.PeerCertificates[0].Subject.CommonName
+				}
+				return nil
+			}}
+		return client.Dial(t.Context(), "tls://127.0.0.1:"+port, client.Options{ClientID: id, CleanStart: true, Version: colibri.V5,
+			Dial: func(ctx context.Context, url string) (net.Conn, error) {
+				return transport.Dial(ctx, url, transport.Options{TLS: config})
+			}})
+	}
+	clients := make([]*client.Client, secureConnections)
+	var wait sync.WaitGroup
+	for lane := range 8 {
+		wait.Go(func() {
+			for i := lane; i < len(clients); i += 8 {
+				var err error
+				if clients[i], err = dial(fmt.Sprint("c", i), sensor, nil); err != nil {
+					t.Errorf("client %d: %v", i, err)
+				}
+			}
+		})
+	}
+	wait.Wait()
+	if t.Failed() {
+		return
+	}
+	stop := make(chan struct{})
+	var load sync.WaitGroup
+	for lane := range 4 {
+		load.Go(func() {
+			for i := lane; ; i = (i + 4) % len(clients) {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if _, err := clients[i].Publish(t.Context(), &colibri.Message{Topic: "t", Payload: []byte("x"), QoS: colibri.AtLeastOnce}); err != nil {
+					t.Errorf("client %d, while files change: %v", i, err)
+					return
+				}
+			}
+		})
+	}
+	const again = "Reading the certificates of port 0 again: "
+	expect := func(what string, pair *certtest.Pair, server, refused string) {
+		t.Helper()
+		met := ""
+		c, err := dial("new", pair, &met)
+		if err == nil {
+			c.Close()
+		}
+		if met != server || (err == nil) != (refused == "") || err != nil && !strings.Contains(err.Error(), refused) {
+			t.Errorf("%s: met the server %q, %v, want %q and %q", what, met, err, server, refused)
+		}
+	}
+	expect("at first", sensor, "broker", "")
+
+	next := f.authority.Issue(t, x509.Certificate{Subject: pkix.Name{CommonName: "renewed"}, DNSNames: []string{"localhost"}})
+	next.Save(t, f.dir, "server")
+	b.until(again + "what stands there holds from now on")
+	expect("with a new certificate", sensor, "renewed", "")
+
+	certtest.Write(t, f.dir, "server.key", []byte("broken"))
+	b.until(again + `Keyfile '.*server\.key' holds no private key in PEM: it must have a line that begins with -----BEGIN and ends with PRIVATE KEY-----\. The broker goes on with what held before\.`)
+	expect("with a broken key", sensor, "renewed", "")
+
+	lost := f.authority.Client(t, "lost")
+	expect("before it is revoked", lost, "renewed", "")
+	next.Save(t, f.dir, "server")
+	b.until(`(?s)(` + again + `what stands.*){2}`)
+	certtest.Write(t, f.dir, "crl.pem", f.authority.Revoke(t, time.Now().AddDate(1, 0, 0), lost))
+	b.until(`(?s)(` + again + `what stands.*){3}`)
+	expect("after it was revoked", lost, "renewed", "bad certificate")
+	expect("and another one", sensor, "renewed", "")
+
+	other := certtest.NewAuthority(t, "Other CA")
+	certtest.Write(t, f.dir, "ca.crt", other.CertPEM)
+	certtest.Write(t, f.dir, "crl.pem", other.Revoke(t, time.Now().AddDate(1, 0, 0)))
+	b.until(`(?s)(` + again + `what stands.*){4}`)
+	expect("with another CA", sensor, "renewed", "certificate required")
+	expect("a client of that CA", other.Client(t, "new"), "renewed", "")
+
+	close(stop)
+	load.Wait()
+	for i, c := range clients {
+		if _, err := c.Publish(t.Context(), &colibri.Message{Topic: "t", QoS: colibri.AtLeastOnce}); err != nil {
+			t.Errorf("client %d, at the end: %v", i, err)
+		}
+		c.Close()
+	}
+	b.end()
+}
+
+// TestTLSConfiguration shows that a wrong file is found with --test-config, and when the
+// broker starts.
+func TestTLSConfiguration(t *testing.T) {
+	isolate(t)
+	f := newSecureFiles(t)
+	for _, c := range []struct{ text, want string }{
+		{f.listener(""), ""},
+		{f.listener("ciphers HIGH\n"), ":2: 'HIGH' is not the name of a cipher suite that this program has: write names such as ECDHE-RSA-AES256-GCM-SHA384 with colons between them, or leave it out for all that are safe.\n"},
+		{fmt.Sprintf("listener 0 127.0.0.1\ncertfile %s\nkeyfile %s\n", f.cert, f.clientKey), ":2: keyfile '" + f.clientKey + "' does not belong to certfile '" + f.cert + "': name the key with which the certificate was made.\n"},
+		{f.listener("cafile /nowhere\n"), ":2: cafile '/nowhere' cannot be read: no such file or directory.\n"},
+	} {
+		path := writeConfig(t, c.text)
+		exit, stdout, stderr := call(t, "colibri", "broker", "-c", path, "--test-config")
+		if c.want == "" && (exit != exitOK || stderr != "") || c.want != "" && (exit != exitConfig || stderr != "Error: "+path+c.want) {
+			t.Errorf("%s: got exit %d, %q and\n%s, want\n%s", c.text, exit, stdout, stderr, c.want)
+		}
+	}
+}
+
+// TestTLSPort shows that port 8883 is taken when TLS is asked for, and that it asks for TLS.
+func TestTLSPort(t *testing.T) {
+	for args, want := range map[string]string{
+		"-t a -m b":                           "tcp://localhost:1883",
+		"-t a -m b --cafile x":                "tls://localhost:8883",
+		"-t a -m b --tls-use-os-certs --ws":   "wss://localhost:8883",
+		"-t a -m b -p 8883":                   "tls://localhost:8883",
+		"-t a -m b -p 8883 --no-tls":          "tcp://localhost:8883",
+		"-t a -m b -p 1234 --capath x":        "tls://localhost:1234",
+		"-m b -L mqtts://h/a":                 "tls://h:8883",
+		"-m b -L wss://h:1/a":                 "wss://h:1",
+		"-t a -m b --cafile x --unix /run/ab": "",
+	} {
+		o, err := parseOptions(pub, "colibri pub", strings.Fields(args))
+		if err != nil {
+			if want != "" {
+				t.Errorf("%s: %v", args, err)
+			}
+			continue
+		}
+		if got := o.url(); got != want {
+			t.Errorf("%s: got %s, want %s", args, got, want)
+		}
+	}
+}
