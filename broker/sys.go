@@ -18,7 +18,8 @@ import (
 // sysTree.
 //
 // Of Mosquitto's topics connection/<id>/state is missing, which bridges write. log/<level>
-// holds lines: whoever writes the log publishes them.
+// holds lines: whoever writes the log publishes them, as whoever has listeners does with
+// listeners/<port>/certificate/days.
 type sysTree struct {
 	broker   *Broker
 	interval time.Duration
