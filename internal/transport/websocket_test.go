@@ -623,6 +623,30 @@ func (noControls) control(op ws.OpCode, _ []byte) error {
 	return nil
 }
 
+// TestWebSocketReadThrough shows that control frames alone are not taken for silence: what
+// comes behind them is read.
+func TestWebSocketReadThrough(t *testing.T) {
+	near, far := Pipe()
+	defer far.Close()
+	c := newWebSocket(near, ws.StateServerSide, nil)
+	defer c.Close()
+	pieces := [][]byte{frame(0x8A, "pong"), frame(0x82, "hello")}
+	read := func(b []byte) (n int, err error) {
+		if len(pieces) > 0 {
+			n = copy(b, pieces[0])
+			pieces = pieces[1:]
+		}
+		return n, nil
+	}
+	b := make([]byte, 100)
+	if n, err := c.ReadThrough(read, b); string(b[:n]) != "hello" || err != nil {
+		t.Errorf("got %q, %v, want hello", b[:n], err)
+	}
+	if n, err := c.ReadThrough(read, b); n != 0 || err != nil {
+		t.Errorf("when nothing has come: got %q, %v", b[:n], err)
+	}
+}
+
 // FuzzUnframe checks that what frames carry does not depend on the pieces in which they
 // come, nor grows, nor needs memory that their lengths promise.
 func FuzzUnframe(f *testing.F) {

@@ -116,6 +116,14 @@ func TestLinks(t *testing.T) {
 	g.do(os.Symlink(filepath.Join(archive, "2.pem"), filepath.Join(live, "new")))
 	g.do(os.Rename(filepath.Join(live, "new"), filepath.Join(live, "pem")))
 	g.once("the link")
+
+	between := t.TempDir()
+	g.do(os.Symlink(filepath.Join(archive, "1.pem"), filepath.Join(between, "pem")))
+	g.do(os.Symlink(filepath.Join(between, "pem"), filepath.Join(live, "far")))
+	g = watch(t, archive, filepath.Join(live, "far"))
+	g.do(os.Symlink(filepath.Join(archive, "2.pem"), filepath.Join(between, "new")))
+	g.do(os.Rename(filepath.Join(between, "new"), filepath.Join(between, "pem")))
+	g.once("a link between")
 }
 
 // TestDirectory watches a directory as a whole, and one that goes and comes back.
