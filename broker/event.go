@@ -84,6 +84,7 @@ type Dropped struct {
 // Limit says.
 type Limited struct {
 	Client ClientInfo // empty when no CONNECT was read
+	Remote net.Addr   // where the client is not what counts; nil otherwise
 	Limit  Limit
 }
 

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"net"
 	"sync"
 	"time"
 
@@ -26,12 +27,13 @@ const (
 	LimitTopic                        // SUBACK 0x8F: Limits.TopicLevels or TopicBytes
 	LimitMessageRate                  // read later
 	LimitByteRate                     // read later
+	LimitProxy                        // closed: the header of the PROXY protocol is wrong, or comes too late or from elsewhere; see Broker.TurnedAway
 	limits
 )
 
 var limitNames = [limits]string{"connections", "unauthenticated connections", "time to CONNECT", "size of CONNECT",
 	"connection rate", "Keep Alive", "Session Expiry Interval", "packet size", "Receive Maximum", "Topic Alias",
-	"subscriptions", "topic levels or bytes", "message rate", "byte rate"}
+	"subscriptions", "topic levels or bytes", "message rate", "byte rate", "PROXY header"}
 
 // LimitCount is the number of these limits: they are 0 to LimitCount - 1.
 const LimitCount = int(limits)
@@ -43,6 +45,13 @@ func (l Limit) String() string { return limitNames[l] }
 func (b *Broker) limited(client ClientInfo, l Limit) {
 	b.counters.limited[l].Add(1)
 	b.emit(Limited{Client: client, Limit: l})
+}
+
+// TurnedAway counts a Network Connection that its listener has closed because of l, before
+// the broker has seen it.
+func (b *Broker) TurnedAway(remote net.Addr, l Limit) {
+	b.counters.limited[l].Add(1)
+	b.emit(Limited{Remote: remote, Limit: l})
 }
 
 // limitOf returns the limit whose answer code is, when we end a connection with it.

@@ -13,8 +13,8 @@ import (
 
 // sysTree publishes the topics under $SYS/broker/, which say how the broker does. Names
 // and values are those of Mosquitto, so that what watches a Mosquitto watches us; what is
-// ours alone is $SYS/broker/publish/dropped/<reason>, and the same for single clients. The
-// messages are retained, have QoS 2, and go the way of all others. One goroutine owns a
+// ours alone is $SYS/broker/publish/dropped/<reason>, the same for single clients, and how
+// often a limit was reached in $SYS/broker/limit/<limit>. The messages are retained, have QoS 2, and go the way of all others. One goroutine owns a
 // sysTree.
 //
 // Of Mosquitto's topics connection/<id>/state is missing, which bridges write. log/<level>
@@ -142,6 +142,9 @@ func sayNumbers(s *Stats, say func(topic string, n int64)) {
 	say("mqtt/publish/dropped", s.droppedAll())
 	for reason := range dropReasons {
 		say("publish/dropped/"+sysLevel(reason.String()), s.Dropped[reason])
+	}
+	for limit, n := range s.Limited { // those that were reached
+		say("limit/"+sysLevel(limit.String()), n)
 	}
 }
 

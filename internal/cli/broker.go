@@ -354,6 +354,7 @@ type brokerServer struct {
 	log       *brokerLog
 	listeners []*boundListener
 	secure    []*secureListener
+	broker    atomic.Pointer[broker.Broker] // nil until it is there
 	reloads   []reloaded
 	stateDir  string // empty without one
 	inMemory  string // why there is none, behind a comma; empty when that was asked for
@@ -412,6 +413,7 @@ func (s *brokerServer) serve() (err error) {
 		}
 		return err
 	}
+	s.broker.Store(b)
 	if state != nil {
 		ended := make(chan struct{})
 		defer close(ended)

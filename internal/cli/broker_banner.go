@@ -26,6 +26,9 @@ func (s *brokerServer) banner() {
 				how += " and a certificate"
 			}
 		}
+		if l.proxy {
+			how += ", through a proxy"
+		}
 		fmt.Fprintf(&b, "  listening on  %-*s  open to %s%s\n", widest, shown(l.name), s.whom(l), how)
 	}
 	if s.stateDir == "" {

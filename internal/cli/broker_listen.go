@@ -13,6 +13,7 @@ import (
 
 	"github.com/colibri-mqtt/colibri/internal/auth"
 	"github.com/colibri-mqtt/colibri/internal/config"
+	"github.com/colibri-mqtt/colibri/internal/proxy"
 	"github.com/colibri-mqtt/colibri/internal/transport"
 )
 
@@ -22,6 +23,7 @@ type boundListener struct {
 	name      string // as people write the address
 	webSocket bool
 	secure    *config.TLS // nil without TLS
+	proxy     bool        // each connection begins with a header of the PROXY protocol
 	chain     *auth.Chain
 	most      int // connections; below 0: no limit
 	log       *brokerLog
@@ -56,6 +58,8 @@ func (l *boundListener) Accept() (net.Conn, error) {
 			return &boundUnix{UnixConn: nc, listener: l}, nil
 		case *transport.TLS:
 			return &boundTLS{TLS: nc, listener: l}, nil
+		case *proxy.Conn:
+			return &boundProxy{Conn: nc, listener: l}, nil
 		case *transport.WebSocket:
 			return &boundWebSocket{WebSocket: nc, listener: l}, nil
 		}
@@ -247,11 +251,11 @@ func (s *brokerServer) open(scheme, host string, l *config.Listener, place strin
 		name = net.JoinHostPort(host, strconv.Itoa(l.Port))
 		where = (&url.URL{Scheme: scheme, Host: name}).String()
 	}
-	bound := &boundListener{chain: s.chain(l), most: l.MaxConnections, log: s.log, webSocket: l.WebSocket}
+	bound := &boundListener{chain: s.chain(l), most: l.MaxConnections, log: s.log, webSocket: l.WebSocket, proxy: l.Proxy.Version > 0}
 	o := transport.Options{
 		SocketMode: l.Socket.Mode, SocketOwner: l.Socket.Owner, SocketGroup: l.Socket.Group,
 		WebSocket:  transport.WebSocketOptions{Origins: l.Origins, HeaderBytes: s.config.WebSocketHeaderBytes, Refused: bound.refused},
-		TLSRefused: bound.refusedTLS,
+		TLSRefused: bound.refusedTLS, Wrap: s.proxied(bound, l),
 	}
 	if server := s.secureOf(l); server != nil {
 		bound.secure, o.TLS = &l.TLS, server.Config()

@@ -300,9 +300,17 @@ func (l *brokerLog) event(e broker.Event) {
 		}
 	case broker.Limited:
 		if n := l.limited[e.Limit].add(1); n > 0 {
-			l.printf(logNotice, "Limit reached (%s): %d times, the last time by client %s.", e.Limit, n, shown(e.Client.ClientID))
+			l.printf(logNotice, "Limit reached (%s): %d times, the last time by %s.", e.Limit, n, whoReached(e))
 		}
 	}
+}
+
+// whoReached names who has reached a limit.
+func whoReached(e broker.Limited) string {
+	if e.Remote != nil {
+		return "a connection from " + address(e.Remote)
+	}
+	return "client " + shown(e.Client.ClientID)
 }
 
 // connection writes a notice about one connection, which connection_messages may have

@@ -78,7 +78,8 @@ type Listener struct {
 	WebSocket bool     // MQTT inside WebSocket; TCP only
 	Origins   []string // the web pages from which WebSockets may be opened; none: all
 
-	TLS TLS
+	TLS   TLS
+	Proxy Proxy // the PROXY protocol in front of each connection
 
 	AllowAnonymous Choice
 	MaxConnections int // below 0: no limit

@@ -433,6 +433,9 @@ func (r *reader) finish() (*Config, error) {
 	for _, l := range r.listeners {
 		c.Listeners = append(c.Listeners, *l)
 	}
+	if err := checkProxies(c); err != nil {
+		return nil, err
+	}
 	type place struct {
 		port       int
 		host, path string

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 // readText reads text as the file "a.conf", without opening files.
@@ -75,6 +77,18 @@ func TestRead(t *testing.T) {
 			l.WebSocket = true
 			c.Listeners = []Listener{l}
 		}},
+		{"listener 1883\nenable_proxy_protocol 1\nlistener 1884\nenable_proxy_protocol 2\nproxy_protocol_v2_require_tls true\ncolibri_proxy_from 192.0.2.77/24, 2001:db8::1\ncolibri_proxy_from ::ffff:198.51.100.1", func(c *Config) {
+			first, second := at(1, 1883, ""), at(3, 1884, "")
+			first.Proxy.Version = 1
+			second.Proxy = Proxy{2, []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::1/128"),
+				netip.MustParsePrefix("198.51.100.1/32")}, true}
+			c.Listeners = []Listener{first, second}
+			c.Warnings = []Warning{{"a.conf", 1, "this listener has enable_proxy_protocol without colibri_proxy_from, so only proxies on this machine and in private networks may connect to it; add 'colibri_proxy_from NETWORK' with those of yours"}}
+		}},
+		{"listener 0 /run/a.sock\nenable_proxy_protocol 2", func(c *Config) {
+			c.Listeners = []Listener{at(1, 0, "")}
+			c.Listeners[0].Path, c.Listeners[0].Socket.Mode, c.Listeners[0].Proxy.Version = "/run/a.sock", socketMode, 2
+		}},
 		{"max_connections -1", func(*Config) {}},
 		{"max_connections 7", func(c *Config) {
 			l := at(1, 1883, "")
@@ -130,7 +144,7 @@ func TestRead(t *testing.T) {
 		got, err := readText(c.text)
 		if err != nil {
 			t.Errorf("%q: got the error %v", c.text, err)
-		} else if diff := cmp.Diff(want, got); diff != "" {
+		} else if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
 			t.Errorf("%q: want and got differ (-want +got):\n%s", c.text, diff)
 		}
 	}
@@ -184,6 +198,12 @@ func TestMistakes(t *testing.T) {
 		{"protocol http_api", 1, "serves no HTTP yet"},
 		{"listener 0 /run/a.sock\nprotocol websockets", 1, "give it a port"},
 		{"listener 1883\nwebsockets_origin https://example.org", 1, "add 'protocol websockets'"},
+		{"listener 1883\nenable_proxy_protocol 3", 2, "a number from 1 to 2"},
+		{"listener 1883\nenable_proxy_protocol 1\nproxy_protocol_v2_require_tls true", 1, "add 'enable_proxy_protocol 2'"},
+		{"listener 1883\ncolibri_proxy_from 10.0.0.0/8", 1, "add 'enable_proxy_protocol 2'"},
+		{"listener 1883\ncolibri_proxy_from 10.0.0.0/33", 2, "'10.0.0.0/33' is not a network"},
+		{"listener 1883\ncolibri_proxy_from 10.0.0.1, proxy", 2, "'proxy' is not a network"},
+		{"listener 1883\ncolibri_proxy_from ::ffff:10.0.0.0/104", 2, "is not a network"},
 		{"websockets_headers_size 65536", 1, "from 0 to 65535"},
 		{"log_dest printer", 1, "stderr, stdout, topic, none or file PATH"},
 		{"log_dest file", 1, "has no path"},
@@ -215,7 +235,7 @@ func TestNeverIgnored(t *testing.T) {
 	for _, name := range words(`password_file acl_file plugin global_plugin plugin_opt_password_file auth_plugin auth_opt_x
 		plugin_load plugin_use tls_engine tls_engine_kpass_sha1 psk_file psk_hint
 		clientid_prefixes mount_point bind_interface socket_domain connection bridge_cafile address topic
-		enable_proxy_protocol http_dir`) {
+		http_dir`) {
 		for _, text := range []string{name + " x", name} {
 			_, err := readText("listener 1883\n" + text + "\n")
 			var mistake *Error

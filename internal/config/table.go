@@ -55,7 +55,6 @@ const (
 	noHTTP    = "serves no HTTP yet"
 	noBridges = "has no bridges to other brokers yet"
 	noPlugins = "loads no plugins"
-	noProxy   = "does not read the PROXY protocol yet"
 	notYet    = "does not do this yet"
 )
 
@@ -133,8 +132,17 @@ func init() {
 		}},
 		{names: words("mount_point bind_interface socket_domain"), scope: listener, refused: notYet},
 		{names: words("use_username_as_clientid"), kind: boolean, scope: listener, only: "false"},
-		{names: words("enable_proxy_protocol"), kind: number, scope: listener, max: 2, refused: noProxy},
-		{names: words("proxy_protocol_v2_require_tls"), kind: boolean, scope: listener, refused: noProxy},
+		{names: words("enable_proxy_protocol"), kind: number, scope: listener, min: 1, max: 2, set: func(r *reader, v value) error {
+			r.listener().Proxy.Version = v.number
+			return nil
+		}},
+		{names: words("proxy_protocol_v2_require_tls"), kind: boolean, scope: listener, standard: "false", set: func(r *reader, v value) error {
+			if !v.yes && r.current == nil {
+				return nil // the default: it opens no listener
+			}
+			r.listener().Proxy.RequireTLS = v.yes
+			return nil
+		}},
 		{names: words("http_dir"), scope: listener, refused: noHTTP},
 		{names: words("websockets_origin"), scope: listener, set: func(r *reader, v value) error {
 			l := r.listener()
@@ -283,6 +291,7 @@ func init() {
 	options = append(options, tlsOptions()...)
 	options = append(options, ownOptions()...)
 	options = append(options, socketOptions()...)
+	options = append(options, proxyOptions()...)
 }
 
 func words(names string) []string { return strings.Fields(names) }

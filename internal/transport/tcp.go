@@ -33,8 +33,8 @@ func hostPort(u *url.URL, standard string) string {
 	return net.JoinHostPort(u.Hostname(), port)
 }
 
-func listenTCP(u *url.URL, _ Options) (net.Listener, error) {
-	return net.Listen("tcp", hostPort(u, DefaultPort))
+func listenTCP(u *url.URL, o Options) (net.Listener, error) {
+	return o.wrapped(net.Listen("tcp", hostPort(u, DefaultPort)))
 }
 
 func dialTCP(ctx context.Context, u *url.URL, _ Options) (net.Conn, error) {

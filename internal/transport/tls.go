@@ -155,7 +155,7 @@ func listenSecure(u *url.URL, standard string, o Options) (net.Listener, error) 
 	if o.TLS == nil {
 		return nil, fmt.Errorf("address %q is for TLS, and there is no certificate", u)
 	}
-	l, err := net.Listen("tcp", hostPort(u, standard))
+	l, err := o.wrapped(net.Listen("tcp", hostPort(u, standard)))
 	if err != nil {
 		return nil, err
 	}

@@ -36,6 +36,9 @@ type Options struct {
 	// SocketOwner and SocketGroup are the user and the group, by name or number, that a
 	// listening Unix domain socket is given to; empty: those of the process.
 	SocketOwner, SocketGroup string
+	// Wrap, if it is not nil, takes the listener of the sockets over and returns the one
+	// whose connections carry WebSocket or MQTT, such as one that takes a header off them.
+	Wrap func(net.Listener) net.Listener
 	// WebSocket is for listeners of WebSocket.
 	WebSocket WebSocketOptions
 	// TLS is for the schemes with TLS. A listener needs it. Without it a client trusts
@@ -44,6 +47,14 @@ type Options struct {
 	// TLSRefused is told why a connection of a listener has not got over the handshake of
 	// TLS. It is called by many goroutines, and must return soon. Nil discards it.
 	TLSRefused func(remote net.Addr, err error)
+}
+
+// wrapped returns what stands in the place of a listener of sockets.
+func (o *Options) wrapped(l net.Listener, err error) (net.Listener, error) {
+	if err != nil || o.Wrap == nil {
+		return l, err
+	}
+	return o.Wrap(l), nil
 }
 
 // scheme is one kind of transport.

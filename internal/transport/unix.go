@@ -73,7 +73,7 @@ func listenUnix(u *url.URL, o Options) (net.Listener, error) {
 			return nil, err
 		}
 	}
-	return l, nil
+	return o.wrapped(l, nil)
 }
 
 // Close stops listening and removes the file of the socket.

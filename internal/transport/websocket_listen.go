@@ -35,7 +35,7 @@ const (
 )
 
 func listenWebSocket(u *url.URL, o Options) (net.Listener, error) {
-	l, err := net.Listen("tcp", hostPort(u, webSocketPort))
+	l, err := o.wrapped(net.Listen("tcp", hostPort(u, webSocketPort)))
 	if err != nil {
 		return nil, err
 	}
