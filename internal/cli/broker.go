@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"os/signal"
+	"os/user"
 	"slices"
 	"strconv"
 	"strings"
@@ -220,13 +221,14 @@ func runBroker(env *invocation, args []string) int {
 	c := config.Default()
 	if o.configFile != "" {
 		c, err = config.Read(o.configFile)
-		if err == nil {
-			err = checkUser(c)
-		}
-		if err != nil {
-			fmt.Fprintf(env.stderr, "Error: %s.\n", err)
-			return exitConfig
-		}
+	}
+	var runAs *account
+	if err == nil {
+		runAs, err = chooseAccount(c, env.mosquitto, os.Geteuid() == 0, user.Lookup)
+	}
+	if err != nil {
+		fmt.Fprintf(env.stderr, "Error: %s.\n", err)
+		return exitConfig
 	}
 	keyLog, err := openKeyLog(o.keyLogFile)
 	if err != nil {
@@ -254,6 +256,9 @@ func runBroker(env *invocation, args []string) int {
 			Timestamp: c.Log.Timestamp, TimestampFormat: c.Log.TimestampFormat}
 	}
 	s := &brokerServer{env: env, options: o, config: c, limits: limitsOf(c), secure: secure}
+	if env.alone {
+		s.account = runAs
+	}
 	if err := s.serve(); err != nil {
 		fmt.Fprintf(env.stderr, "Error: %s\n", sentence(err.Error()))
 		return exitBrokerFailed
@@ -263,23 +268,6 @@ func runBroker(env *invocation, args []string) int {
 
 // sentence returns text as a sentence of its own.
 func sentence(text string) string { return capitalised(strings.TrimSuffix(text, ".")) + "." }
-
-// checkUser refuses to run with more rights than the configuration asks for, which this
-// version cannot give up. Without those rights the option has no meaning.
-func checkUser(c *config.Config) error {
-	u := c.User
-	switch {
-	case u.Name == "":
-		return nil
-	case os.Geteuid() == 0 && u.Name != "root":
-		return &config.Error{File: u.File, Line: u.Line, Key: "user",
-			Text: fmt.Sprintf("this version cannot change its user; start it as the user '%s', or write 'user root'", u.Name)}
-	case os.Geteuid() != 0:
-		c.Warnings = append(c.Warnings, config.Warning{File: u.File, Line: u.Line,
-			Text: "user has no effect, because the broker was not started as root"})
-	}
-	return nil
-}
 
 // limitsOf returns the limits of the broker that c asks for.
 func limitsOf(c *config.Config) broker.Limits {
@@ -356,8 +344,9 @@ type brokerServer struct {
 	secure    []*secureListener
 	broker    atomic.Pointer[broker.Broker] // nil until it is there
 	reloads   []reloaded
-	stateDir  string // empty without one
-	inMemory  string // why there is none, behind a comma; empty when that was asked for
+	account   *account // whom it becomes; nil to stay
+	stateDir  string   // empty without one
+	inMemory  string   // why there is none, behind a comma; empty when that was asked for
 
 	reloading  sync.Mutex // one reload at a time
 	publishSys atomic.Pointer[func(topic, text string)]
@@ -365,11 +354,27 @@ type brokerServer struct {
 
 // serve listens, serves, and shuts down when the program is told to end.
 func (s *brokerServer) serve() (err error) {
+	if s.account != nil && s.config.Log.File != "" {
+		if err := s.account.createLogFile(s.config.Log.File); err != nil {
+			return err
+		}
+	}
 	if s.log, err = newBrokerLog(s.config.Log, s.env.stdout, s.env.stderr); err != nil {
 		return err
 	}
 	defer s.log.close()
 	if err := s.listen(); err != nil {
+		return err
+	}
+	if s.config.PIDFile != "" {
+		if err := os.WriteFile(s.config.PIDFile, []byte(strconv.Itoa(os.Getpid())), 0o644); err != nil {
+			s.closeListeners()
+			return fmt.Errorf("the pid_file cannot be written: %w", err)
+		}
+		defer os.Remove(s.config.PIDFile)
+	}
+	if err := s.settle(); err != nil {
+		s.closeListeners()
 		return err
 	}
 	state, why, err := s.openState()
@@ -430,14 +435,6 @@ func (s *brokerServer) serve() (err error) {
 			b.Publish(&colibri.Message{Topic: topic, Payload: []byte(line), QoS: colibri.ExactlyOnce})
 		}
 		s.log.publish.Store(&publish)
-	}
-	if s.config.PIDFile != "" {
-		if err := os.WriteFile(s.config.PIDFile, []byte(strconv.Itoa(os.Getpid())), 0o644); err != nil {
-			s.closeListeners()
-			s.shutdown(b)
-			return fmt.Errorf("the pid_file cannot be written: %w", err)
-		}
-		defer os.Remove(s.config.PIDFile)
 	}
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)

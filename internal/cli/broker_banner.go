@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"net"
+	"os"
 	"slices"
 	"strings"
 )
@@ -36,12 +37,18 @@ func (s *brokerServer) banner() {
 	} else {
 		fmt.Fprintf(&b, "  state         in %s\n", shown(s.stateDir))
 	}
+	if s.account != nil {
+		fmt.Fprintf(&b, "  runs as       the user %s\n", shown(s.account.name))
+	}
 	if s.config.LocalOnly() {
 		s.hints(&b)
 	}
 	s.log.plain(b.String())
 	for _, w := range s.config.Warnings {
 		s.log.printf(logWarning, "Warning: %s:%d: %s.", w.File, w.Line, w.Text)
+	}
+	if s.env.alone && s.account == nil && os.Geteuid() == 0 && s.config.User.Name == "" {
+		s.log.printf(logWarning, "Warning: the broker runs as root and keeps all its rights: add 'user NAME' to the configuration, for it to become that user when its ports are open.")
 	}
 	if !s.config.LocalOnly() && len(s.options.ports) > 0 {
 		s.log.printf(logWarning, "Warning: -p has no effect, because %s has listeners of its own.", s.config.File)

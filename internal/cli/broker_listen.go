@@ -22,6 +22,7 @@ type boundListener struct {
 	net.Listener
 	name      string // as people write the address
 	webSocket bool
+	socket    string      // the path of a Unix domain socket; empty for others
 	secure    *config.TLS // nil without TLS
 	proxy     bool        // each connection begins with a header of the PROXY protocol
 	chain     *auth.Chain
@@ -268,6 +269,9 @@ func (s *brokerServer) open(scheme, host string, l *config.Listener, place strin
 		name = net.JoinHostPort(host, strconv.Itoa(tcp.Port))
 	} else if ok {
 		name = fmt.Sprintf("port %d of all addresses", tcp.Port)
+	}
+	if scheme == "unix" {
+		bound.socket = host
 	}
 	bound.Listener, bound.name = listener, name
 	s.listeners = append(s.listeners, bound)

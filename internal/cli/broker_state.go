@@ -32,19 +32,15 @@ func segmentBytes(o config.Own) int64 { return max(4<<10, min(checkpointBytes(o)
 // keeps none. why says why it does not, if nobody has asked for that.
 func (s *brokerServer) openState() (l *disk.Log, why string, err error) {
 	c := s.config
-	switch {
-	case c.Persistence == config.No:
+	if !s.wantsState() {
 		return nil, "", nil
-	case c.Persistence == config.Unset && s.env.mosquitto:
-		return nil, "", nil // as the manual of Mosquitto says
 	}
-	name := s.stateName()
-	if name == "" {
-		return nil, ", as its port changes with each start", nil
-	}
-	dir, err := stateDirectory(c, name)
-	if err != nil {
+	dir, err := s.stateDirectory()
+	switch {
+	case err != nil:
 		return nil, "", err
+	case dir == "":
+		return nil, ", as its port changes with each start", nil
 	}
 	s.stateDir = dir
 	o := wal.Options{SegmentBytes: segmentBytes(c.Own)}
@@ -56,9 +52,15 @@ func (s *brokerServer) openState() (l *disk.Log, why string, err error) {
 		if locked, ok := errors.AsType[*wal.LockedError](err); ok {
 			return nil, "", fmt.Errorf("another broker (process %d) keeps its state in %s: stop it, or give this one another persistence_location", locked.PID, dir)
 		}
-		return nil, "", fmt.Errorf("the state in %s cannot be opened: %w", dir, err)
+		return nil, "", fmt.Errorf("the state in %s cannot be opened: %w%s", dir, err, s.account.advice(err))
 	}
 	return l, "", nil
+}
+
+// wantsState reports whether this broker keeps a state: as the manual of Mosquitto says,
+// only when asked to if it is called by that name.
+func (s *brokerServer) wantsState() bool {
+	return s.config.Persistence == config.Yes || s.config.Persistence == config.Unset && !s.env.mosquitto
 }
 
 // stateName returns the name of the directory, below the location; empty for none, as the
@@ -91,18 +93,34 @@ func (s *brokerServer) statePort() int {
 	return 0
 }
 
+// stateDirectory returns where this broker keeps its state; empty when stateName is.
+func (s *brokerServer) stateDirectory() (string, error) {
+	name := s.stateName()
+	if name == "" {
+		return "", nil
+	}
+	home := ""
+	if s.account != nil {
+		home = s.account.home
+	}
+	return stateDirectory(s.config, name, home)
+}
+
 // stateDirectory returns the directory with that name in the persistence_location, or in
-// the user's directory for states.
-func stateDirectory(c *config.Config, name string) (string, error) {
+// the user's directory for states. home is the user's; when it is empty, the one of whoever
+// runs this process.
+func stateDirectory(c *config.Config, name, home string) (string, error) {
 	location := c.PersistenceLocation
 	if from := os.Getenv("MOSQUITTO_PERSISTENCE_LOCATION"); from != "" {
 		location = from
 	}
 	if location == "" {
 		if location = os.Getenv("XDG_STATE_HOME"); location == "" {
-			home, err := os.UserHomeDir()
-			if err != nil {
-				return "", fmt.Errorf("no place for the state: %w; write a persistence_location", err)
+			if home == "" {
+				var err error
+				if home, err = os.UserHomeDir(); err != nil {
+					return "", fmt.Errorf("no place for the state: %w; write a persistence_location", err)
+				}
 			}
 			location = filepath.Join(home, ".local", "state")
 		}

@@ -44,6 +44,7 @@ type invocation struct {
 
 	name      string // as the person typed it: "colibri pub" or "mosquitto_pub"
 	mosquitto bool   // called by the name of a Mosquitto program
+	alone     bool   // the process is the program's own: it may become another user's
 
 	stdin          io.Reader
 	stdout, stderr io.Writer
@@ -68,17 +69,22 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	signal.Ignore(syscall.SIGPIPE) // a reader that goes away is an error of the write
-	return run(ctx, args, stdin, stdout, stderr)
+	return (&invocation{ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr, alone: true}).run(args)
 }
 
-// run is Main for a caller that has its own way to end the program: ctx.
+// run is Main for a caller that has its own way to end the program, ctx, and whose process
+// does other things as well.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	return (&invocation{ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr}).run(args)
+}
+
+func (env *invocation) run(args []string) int {
 	called := "colibri"
 	if len(args) > 0 {
 		called = strings.TrimSuffix(filepath.Base(args[0]), ".exe")
 		args = args[1:]
 	}
-	env := &invocation{ctx: ctx, name: called, stdin: stdin, stdout: stdout, stderr: stderr}
+	env.name = called
 	for _, c := range commands() {
 		if c.mosquitto != "" && c.mosquitto == called {
 			env.mosquitto = true

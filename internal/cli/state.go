@@ -183,7 +183,7 @@ func (o *stateOptions) directory() (string, error) {
 	if name == "" {
 		return "", errors.New("a broker of this configuration keeps no state, as its port changes with each start")
 	}
-	return stateDirectory(c, name)
+	return stateDirectory(c, name, "")
 }
 
 // stateFault is a fault of a state, and where it is.
