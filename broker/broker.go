@@ -42,6 +42,8 @@ type Broker struct {
 	pending  atomic.Int32 // Network Connections without an accepted CONNECT
 	rate     connectRate
 	draining atomic.Pointer[moved]
+	origins  addressCount
+	flaps    flaps
 
 	checkpoints checkpoints
 	alarm       alarm

@@ -89,6 +89,7 @@ type Limits struct {
 	ConnectTime       time.Duration // from the opened Network Connection to the complete CONNECT and the end of its authentication; 10 s
 	ConnectBytes      int           // size of a CONNECT or AUTH packet; 100,000
 	Connections       int           // Network Connections at the same time; 0: no limit. Refused with 0x97
+	PerAddress        int           // of them from one IP address, of IPv6 one network of 64 bits; 0: no limit. Closed without an answer
 	Unauthenticated   int           // of them without an accepted CONNECT; 10,000. Closed without an answer
 	ConnectRate       int           // CONNECT packets a second; 0: no limit. Refused with 0x9F
 	MessageRate       int           // PUBLISH packets of one client a second; 0: no limit. What is more is read later
@@ -108,6 +109,7 @@ type Limits struct {
 	TopicAliasMaximum uint16        // Topic Aliases that a 5.0 client may use towards us; 10
 	TopicAliases      int           // most Topic Aliases that we use towards a 5.0 client that takes them; 32. Below 0: none
 	SessionExpiry     uint32        // longest Session Expiry Interval in seconds; 0: no limit
+	TakeoverPause     time.Duration // how long a client waits for its CONNACK whose Client Identifier is taken over again and again, at most half of ConnectTime; 0: not at all
 }
 
 // DefaultLimits returns the limits that hold where Config.Limits says nothing.

@@ -70,6 +70,17 @@ func (c *conn) begin(early []byte) error {
 func (b *Broker) accept(caller context.Context, nc net.Conn) (c *conn, early []byte) {
 	b.counters.opened.Add(1)
 	b.emit(Opened{Remote: nc.RemoteAddr(), Local: nc.LocalAddr()})
+	if remote := nc.RemoteAddr(); !b.origins.take(remote, b.limits.PerAddress) {
+		b.TurnedAway(remote, LimitAddress)
+		b.refuse(nc, nil, &colibri.Error{Op: "connection", Code: colibri.QuotaExceeded,
+			Err: fmt.Errorf("its address has %d connections, and may not have more", b.limits.PerAddress)})
+		return nil, nil
+	}
+	defer func() {
+		if c == nil {
+			b.origins.giveBack(nc.RemoteAddr(), b.limits.PerAddress)
+		}
+	}()
 	defer b.pending.Add(-1)
 	if int(b.pending.Add(1)) > b.limits.Unauthenticated {
 		b.limited(ClientInfo{}, LimitUnauthenticated)
@@ -99,6 +110,9 @@ func (b *Broker) accept(caller context.Context, nc net.Conn) (c *conn, early []b
 	}
 	if err == nil {
 		err = b.admitWill(p, r)
+	}
+	if err == nil {
+		err = b.slowTakeover(ctx, r.ClientID)
 	}
 	if !unwatch() {
 		<-interrupted // what follows sets deadlines of its own

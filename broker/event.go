@@ -8,9 +8,8 @@ import (
 )
 
 // Event is something that happened, for logs, counters and screens. The set is sealed:
-// Opened, Connected, Refused, Disconnected, Subscribed, Unsubscribed, Firehose, Dropped and
-// Limited. Events
-// never hold a password or a payload.
+// Opened, Connected, Refused, Disconnected, Subscribed, Unsubscribed, Firehose, Dropped,
+// Limited and Flapping. Events never hold a password or a payload.
 type Event interface{ event() }
 
 // Opened is a Network Connection that was accepted; its CONNECT has not come yet.
@@ -88,6 +87,15 @@ type Limited struct {
 	Limit  Limit
 }
 
+// Flapping are connections that take one Client Identifier over from each other again and
+// again: most likely two devices have the same. It is told at the third takeover within ten
+// seconds, and while it goes on once a minute.
+type Flapping struct {
+	Client    ClientInfo
+	Remotes   [2]net.Addr // of the last takeover: who had the Session, and who has it now
+	Takeovers int64       // of this row, since the last of these events
+}
+
 func (Opened) event()       {}
 func (Connected) event()    {}
 func (Refused) event()      {}
@@ -97,3 +105,4 @@ func (Unsubscribed) event() {}
 func (Firehose) event()     {}
 func (Dropped) event()      {}
 func (Limited) event()      {}
+func (Flapping) event()     {}

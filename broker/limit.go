@@ -28,12 +28,15 @@ const (
 	LimitMessageRate                  // read later
 	LimitByteRate                     // read later
 	LimitProxy                        // closed: the header of the PROXY protocol is wrong, or comes too late or from elsewhere; see Broker.TurnedAway
+	LimitAddress                      // closed at once: Limits.PerAddress
+	LimitTakeovers                    // a Client Identifier that is taken over again and again; see Flapping
+	LimitTakeoverTable                // a takeover that was not watched for that, as too many others are
 	limits
 )
 
 var limitNames = [limits]string{"connections", "unauthenticated connections", "time to CONNECT", "size of CONNECT",
 	"connection rate", "Keep Alive", "Session Expiry Interval", "packet size", "Receive Maximum", "Topic Alias",
-	"subscriptions", "topic levels or bytes", "message rate", "byte rate", "PROXY header"}
+	"subscriptions", "topic levels or bytes", "message rate", "byte rate", "PROXY header", "connections of an address", "takeovers", "watched takeovers"}
 
 // LimitCount is the number of these limits: they are 0 to LimitCount - 1.
 const LimitCount = int(limits)

@@ -180,6 +180,7 @@ func (b *Broker) join(c *conn, clientID string, cleanStart bool, o session.Optio
 	s.mu.Unlock()
 
 	if taken != nil {
+		b.tookOver(c, taken.nc.RemoteAddr())
 		taken.stop(errTakenOver) // [MQTT-3.1.4-3]
 	}
 	if before != nil {

@@ -291,6 +291,7 @@ func limitsOf(c *config.Config) broker.Limits {
 	}
 	l.MessageRate, l.ByteRate, l.ConnectRate = c.Own.MessageRate, c.Own.ByteRate, c.Own.ConnectRate
 	l.Unauthenticated = c.Own.MaxUnauthenticated
+	l.PerAddress, l.TakeoverPause = c.Abuse.MaxPerAddress, c.Abuse.TakeoverPause
 	l.Subscriptions = c.Own.MaxSubscriptions
 	l.TopicLevels, l.TopicBytes = c.Own.MaxTopicLevels, c.Own.MaxTopicBytes
 	l.Retained, l.RetainedBytes = c.Own.MaxRetained, c.Own.MaxRetainedBytes

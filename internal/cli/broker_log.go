@@ -298,6 +298,9 @@ func (l *brokerLog) event(e broker.Event) {
 			}
 			l.printf(logWarning, "Messages dropped (%s): %d, the last one %s.", e.Reason, n, where)
 		}
+	case broker.Flapping:
+		l.printf(logWarning, "Two devices share the Client Identifier %s and disconnect each other: %s and %s, %d takeovers since the last line about it. Give each device one of its own.",
+			shown(e.Client.ClientID), address(e.Remotes[0]), address(e.Remotes[1]), e.Takeovers)
 	case broker.Limited:
 		if n := l.limited[e.Limit].add(1); n > 0 {
 			l.printf(logNotice, "Limit reached (%s): %d times, the last time by %s.", e.Limit, n, whoReached(e))

@@ -57,7 +57,8 @@ type Config struct {
 	User    User   // whom the broker should run as
 	Log     Log
 
-	Own Own
+	Own   Own
+	Abuse Abuse
 
 	// Warnings are what the person who wrote the file should know, although the
 	// broker starts.

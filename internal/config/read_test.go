@@ -132,6 +132,7 @@ func TestRead(t *testing.T) {
 			"colibri_max_topic_bytes 7\ncolibri_max_retained 8\ncolibri_max_retained_bytes 9", func(c *Config) {
 			c.Own = Own{"drop-oldest", "hash-topic", "interval", 65536, 65536, "b2.example:1883", true, true, 1, 2, 3, 4, 5, 6, 7, 8, 9}
 		}},
+		{"colibri_max_connections_per_address 7\ncolibri_takeover_pause 5", func(c *Config) { c.Abuse = Abuse{7, 5 * time.Second} }},
 		{"sys_interval 60", func(c *Config) { c.SysInterval = time.Minute }},
 		{"max_keepalive 60 # one minute", func(c *Config) {
 			c.MaxKeepAlive = 60
@@ -214,6 +215,7 @@ func TestMistakes(t *testing.T) {
 		{"max_qos 1\nmax_qos 2", 2, "max_qos was 1 before"},
 		{"colibri_state_quota 1000", 1, "1000 bytes are too few for a state; give at least 65536, or 0 for no limit"},
 		{"colibri_when_full never", 1, "'never' is none of drop-newest, drop-oldest or reject"},
+		{"colibri_takeover_pause 6", 1, "a number from 0 to 5"},
 		{"colibri_max_topic_levels 0", 1, "colibri_max_topic_levels"},
 		{"queue_qos0_messages true", 1, "cannot be honoured"},
 		{"disable_client_cert_date_checks true", 1, "cannot be honoured"},

@@ -292,6 +292,7 @@ func init() {
 	options = append(options, ownOptions()...)
 	options = append(options, socketOptions()...)
 	options = append(options, proxyOptions()...)
+	options = append(options, abuseOptions()...)
 }
 
 func words(names string) []string { return strings.Fields(names) }

@@ -3,6 +3,7 @@ package mqtest
 import (
 	"context"
 	"net"
+	"net/netip"
 	"testing"
 	"testing/synctest"
 
@@ -85,6 +86,20 @@ func (s *Scene) DialSize(bytes int) *Peer {
 	client, server := transport.PipeSize(bytes)
 	return s.dial(s.Version, client, server)
 }
+
+// DialFrom is Dial from an address, such as "192.0.2.1:40000".
+func (s *Scene) DialFrom(address string) *Peer {
+	client, server := transport.Pipe()
+	return s.dial(s.Version, client, from{server, net.TCPAddrFromAddrPort(netip.MustParseAddrPort(address))})
+}
+
+// from is a Network Connection whose other end has an address.
+type from struct {
+	net.Conn
+	remote net.Addr
+}
+
+func (c from) RemoteAddr() net.Addr { return c.remote }
 
 func (s *Scene) dial(v colibri.Version, client, server net.Conn) *Peer {
 	p := newPeer(s.T, client, v)
