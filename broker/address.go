@@ -17,11 +17,11 @@ type addressCount struct {
 // addressOf returns what counts as one address: the IP address, of IPv6 the network of 64
 // bits that one customer has at least. It is invalid for what has no IP address.
 func addressOf(remote net.Addr) netip.Addr {
-	tcp, ok := remote.(*net.TCPAddr)
+	ip, ok := remote.(interface{ AddrPort() netip.AddrPort }) // of TCP, and of UDP for QUIC
 	if !ok {
 		return netip.Addr{}
 	}
-	address := tcp.AddrPort().Addr().Unmap().WithZone("")
+	address := ip.AddrPort().Addr().Unmap().WithZone("")
 	if address.Is6() {
 		network, _ := address.Prefix(64)
 		return network.Addr()

@@ -7,6 +7,7 @@
 //	ws://host:port/p  WebSocket; port 80 when there is none. Listeners without a
 //	                  path take any, clients without one ask for /mqtt.
 //	wss://host:port/p WebSocket inside TLS; port 443 when there is none
+//	quic://host:port  QUIC; UDP port 14567 when there is none
 //
 // An IPv6 address stands in brackets: tcp://[::1]:1883. For tests there is a
 // transport in memory, see [Memory] and [Pipe].
@@ -73,6 +74,7 @@ var schemes = map[string]scheme{
 	"mqtts": {listenTLS, dialTLS},
 	"ssl":   {listenTLS, dialTLS},
 	"wss":   {listenWebSocketTLS, dialWebSocketTLS},
+	"quic":  {listenQUIC, dialQUIC},
 }
 
 // Listen listens at rawURL. Closing the listener leaves no file behind and does not
@@ -134,6 +136,8 @@ func parse(rawURL string) (*url.URL, scheme, error) {
 		return nil, scheme{}, fmt.Errorf("address %q ends in a query or fragment, which this transport does not have: leave it out", shown)
 	case u.Scheme == "unix":
 		return u, s, checkUnix(u)
+	case u.Scheme == "quic":
+		return u, s, checkQUIC(u)
 	case u.Scheme == "ws", u.Scheme == "wss":
 		return u, s, checkHost(u)
 	}

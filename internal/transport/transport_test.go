@@ -24,7 +24,7 @@ func TestCheck(t *testing.T) {
 		{"unix:///run/colibri.sock", ""},
 		{"localhost:1883", "has no scheme: write it as tcp://"},
 		{"", "has no scheme"},
-		{"htp://localhost", `has the unknown scheme "htp": use one of mqtt, mqtts, ssl, tcp, tls, unix`},
+		{"htp://localhost", `has the unknown scheme "htp": use one of mqtt, mqtts, quic, ssl, tcp, tls, unix`},
 		{"tcp://::1:1883", "brackets"},
 		{"tcp://localhost:port", "invalid port"},
 		{"tcp://localhost/topic", `leave "/topic" out`},
