@@ -25,6 +25,7 @@ type boundListener struct {
 	socket    string      // the path of a Unix domain socket; empty for others
 	secure    *config.TLS // nil without TLS
 	proxy     bool        // each connection begins with a header of the PROXY protocol
+	owner     config.Socket
 	chain     *auth.Chain
 	most      int // connections; below 0: no limit
 	log       *brokerLog
@@ -271,7 +272,7 @@ func (s *brokerServer) open(scheme, host string, l *config.Listener, place strin
 		name = fmt.Sprintf("port %d of all addresses", tcp.Port)
 	}
 	if scheme == "unix" {
-		bound.socket = host
+		bound.socket, bound.owner = host, l.Socket
 	}
 	bound.Listener, bound.name = listener, name
 	s.listeners = append(s.listeners, bound)

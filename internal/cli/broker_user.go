@@ -86,7 +86,14 @@ func (s *brokerServer) settle() error {
 		if l.socket == "" {
 			continue
 		}
-		if err := os.Lchown(l.socket, a.uid, a.gid); err != nil {
+		uid, gid := a.uid, a.gid
+		if l.owner.Owner != "" {
+			uid = -1 // it has been given to someone else
+		}
+		if l.owner.Group != "" {
+			gid = -1
+		}
+		if err := os.Lchown(l.socket, uid, gid); err != nil {
 			return fmt.Errorf("the socket cannot be given to the user '%s': %w", a.name, err)
 		}
 	}

@@ -22,6 +22,10 @@ func TestUser(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	other, err := user.Lookup("nobody")
+	if err != nil {
+		t.Fatal(err)
+	}
 	directory, err := os.MkdirTemp("", "colibri-user-")
 	if err != nil {
 		t.Fatal(err)
@@ -47,7 +51,7 @@ func TestUser(t *testing.T) {
 	}
 	b := &broker{kind: colibri, port: lowPort}
 	b.program = start(t, paths[colibri], "broker", "-c", configure("a.conf",
-		fmt.Sprintf("listener %d 127.0.0.1", lowPort), "listener 0 "+in("a.sock"), "allow_anonymous true", "user mosquitto",
+		fmt.Sprintf("listener %d 127.0.0.1", lowPort), "listener 0 "+in("a.sock"), "listener 0 "+in("b.sock"), "colibri_socket_owner nobody", "allow_anonymous true", "user mosquitto",
 		"persistence true", "persistence_location "+in("state/new"), "log_dest file "+in("a.log"), "pid_file "+in("a.pid")))
 	b.waitUntilReady(t)
 	start(t, paths["mosquitto_pub"], "-h", "127.0.0.1", "-p", strconv.Itoa(lowPort), "-q", "1", "-t", "a", "-m", "b", "-r").succeeds(t) // it serves now
@@ -65,7 +69,7 @@ func TestUser(t *testing.T) {
 			t.Errorf("the status of the process is without %q:\n%s", want, status)
 		}
 	}
-	for name, owner := range map[string]string{"a.log": account.Uid, "a.sock": account.Uid, "state": account.Uid,
+	for name, owner := range map[string]string{"a.log": account.Uid, "a.sock": account.Uid, "b.sock": other.Uid, "state": account.Uid,
 		"state/new/colibri": account.Uid, "state/new/colibri/lock": account.Uid, "a.pid": "0", "a.conf": "0"} {
 		info, err := os.Stat(in(name))
 		if err != nil {
