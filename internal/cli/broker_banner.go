@@ -21,6 +21,9 @@ func (s *brokerServer) banner() {
 		if l.webSocket {
 			how = ", by WebSocket"
 		}
+		if l.Addr().Network() == "udp" {
+			how = ", by QUIC"
+		}
 		if l.secure != nil {
 			how += ", with TLS"
 			if l.secure.RequireCertificate {
@@ -60,14 +63,15 @@ func (s *brokerServer) banner() {
 
 // whom says who may connect through l.
 func (s *brokerServer) whom(l *boundListener) string {
-	switch tcp, ok := l.Addr().(*net.TCPAddr); {
+	host, _, err := net.SplitHostPort(l.Addr().String())
+	switch ip := net.ParseIP(host); {
 	case len(l.chain.Checkers) > 0:
 		return "clients that are known"
 	case !l.chain.Anonymous:
 		return "nobody: anonymous clients are denied"
-	case !ok:
+	case err != nil: // a path
 		return "anyone on this machine who may open that file, without a password"
-	case tcp.IP.IsLoopback():
+	case ip.IsLoopback():
 		return "anyone on this machine, without a password"
 	}
 	return "anyone who can reach this machine, without a password"

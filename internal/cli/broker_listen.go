@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -60,6 +61,8 @@ func (l *boundListener) Accept() (net.Conn, error) {
 			return &boundUnix{UnixConn: nc, listener: l}, nil
 		case *transport.TLS:
 			return &boundTLS{TLS: nc, listener: l}, nil
+		case *transport.QUIC:
+			return &boundQUIC{QUIC: nc, listener: l}, nil
 		case *proxy.Conn:
 			return &boundProxy{Conn: nc, listener: l}, nil
 		case *transport.WebSocket:
@@ -217,6 +220,8 @@ func (s *brokerServer) listenConfigured(l *config.Listener) error {
 	}
 	scheme := "tcp"
 	switch {
+	case l.QUIC:
+		scheme = "quic"
 	case l.WebSocket && l.TLS.On():
 		scheme = "wss"
 	case l.WebSocket:
@@ -266,10 +271,10 @@ func (s *brokerServer) open(scheme, host string, l *config.Listener, place strin
 	if err != nil {
 		return nil, cannotListen(scheme, host, l.Port, place, err)
 	}
-	if tcp, ok := listener.Addr().(*net.TCPAddr); ok && host != "" {
-		name = net.JoinHostPort(host, strconv.Itoa(tcp.Port))
-	} else if ok {
-		name = fmt.Sprintf("port %d of all addresses", tcp.Port)
+	if port := portOf(listener.Addr()); port > 0 && host != "" {
+		name = net.JoinHostPort(host, strconv.Itoa(port))
+	} else if port > 0 {
+		name = fmt.Sprintf("port %d of all addresses", port)
 	}
 	if scheme == "unix" {
 		bound.socket, bound.owner = host, l.Socket
@@ -277,6 +282,14 @@ func (s *brokerServer) open(scheme, host string, l *config.Listener, place strin
 	bound.Listener, bound.name = listener, name
 	s.listeners = append(s.listeners, bound)
 	return bound, nil
+}
+
+// portOf returns the port of an address of TCP or UDP; 0 for others.
+func portOf(a net.Addr) int {
+	if ip, ok := a.(interface{ AddrPort() netip.AddrPort }); ok {
+		return int(ip.AddrPort().Port())
+	}
+	return 0
 }
 
 // noSuchAddress reports whether this machine does not have the address.

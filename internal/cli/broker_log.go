@@ -426,8 +426,8 @@ func listenAddress(a net.Addr) string {
 	if bound, ok := a.(boundAddr); ok {
 		a = bound.Addr
 	}
-	if tcp, ok := a.(*net.TCPAddr); ok {
-		return "port " + strconv.Itoa(tcp.Port)
+	if port := portOf(a); port > 0 {
+		return "port " + strconv.Itoa(port)
 	}
 	return address(a)
 }

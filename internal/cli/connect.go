@@ -154,6 +154,8 @@ func (o *options) url() string {
 	}
 	scheme := "tcp"
 	switch {
+	case o.quic:
+		scheme = "quic"
 	case o.webSocket && o.secure():
 		scheme = "wss"
 	case o.webSocket:
@@ -176,6 +178,13 @@ func (o *options) portNumber() string {
 
 // dial opens the Network Connection to the server.
 func (o *options) dial(ctx context.Context, _ string) (net.Conn, error) {
+	if o.quic {
+		nc, err := transport.Dial(ctx, o.url(), transport.Options{TLS: o.tls.config})
+		if err != nil {
+			return nil, &dialError{err}
+		}
+		return nc, nil
+	}
 	nc, err := o.reach(ctx)
 	if err == nil {
 		nc, err = o.openTLS(ctx, nc)

@@ -516,6 +516,8 @@ func setURL(o *options, value string) error {
 		o.webSocket = true
 	case "mqtts":
 		o.tls.asked = true
+	case "quic":
+		o.quic, o.tls.asked = true, true
 	case "wss":
 		o.webSocket, o.tls.asked = true, true
 	default:
@@ -546,6 +548,9 @@ func setURL(o *options, value string) error {
 	o.host, o.port = server, 1883
 	if o.tls.asked {
 		o.port = 8883
+	}
+	if o.quic {
+		o.port = 14567
 	}
 	if host, port, err := net.SplitHostPort(server); err == nil {
 		o.host = host

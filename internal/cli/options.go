@@ -43,6 +43,7 @@ type options struct {
 	bind      string
 	noDelay   bool
 	webSocket bool
+	quic      bool               // of -L
 	proxy     *transport.Proxy   // nil for none
 	srv       bool               // host is a domain, whose SRV records name the servers
 	resolver  transport.Resolver // nil for that of the system
@@ -128,6 +129,8 @@ func (o *options) check() error {
 		return usagef("Will retain given, but no will topic given.")
 	case o.hideRetained && o.retainedOnly:
 		return usagef("Combining '-R' and '--retained-only' makes no sense.")
+	case o.quic && (o.webSocket || o.proxy != nil || o.srv || o.bind != ""):
+		return usagef("A quic:// URL cannot be combined with --ws, --proxy, -S or -A.")
 	case o.webSocket && o.port == 0:
 		return usagef("Combining '--ws' and '--unix' makes no sense.")
 	case o.password != nil && o.userName == nil && o.version < colibri.V5: // [MQTT311-3.1.2-22]

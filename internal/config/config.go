@@ -79,6 +79,7 @@ type Listener struct {
 	WebSocket bool     // MQTT inside WebSocket; TCP only
 	Origins   []string // the web pages from which WebSockets may be opened; none: all
 
+	QUIC  bool // MQTT inside QUIC, on a UDP port; needs TLS
 	TLS   TLS
 	Proxy Proxy // the PROXY protocol in front of each connection
 

@@ -439,6 +439,7 @@ func (r *reader) finish() (*Config, error) {
 	type place struct {
 		port       int
 		host, path string
+		udp        bool
 	}
 	taken := map[place]*Listener{}
 	for i := range c.Listeners {
@@ -446,7 +447,7 @@ func (r *reader) finish() (*Config, error) {
 		if err := l.check(); err != nil {
 			return nil, err
 		}
-		here := place{l.Port, l.Host, l.Path}
+		here := place{l.Port, l.Host, l.Path, l.QUIC}
 		if first := taken[here]; first != nil && (l.Port != 0 || l.Path != "") {
 			return nil, &Error{File: l.File, Line: l.Line, Key: "listener",
 				Text: fmt.Sprintf("this listener is the same as the one in %s:%d; take one of them out", first.File, first.Line)}
@@ -459,6 +460,18 @@ func (r *reader) finish() (*Config, error) {
 // check refuses what does not fit together in one listener.
 func (l *Listener) check() error {
 	switch {
+	case l.QUIC && l.WebSocket:
+		return &Error{File: l.File, Line: l.Line, Key: "listener",
+			Text: "a listener cannot have 'protocol quic' and 'protocol websockets'; take one of them out"}
+	case l.QUIC && l.Path != "":
+		return &Error{File: l.File, Line: l.Line, Key: "listener",
+			Text: "a listener on a Unix domain socket cannot have 'protocol quic'; give it a port, or take the protocol out"}
+	case l.QUIC && !l.TLS.On():
+		return &Error{File: l.File, Line: l.Line, Key: "listener",
+			Text: "a listener with 'protocol quic' needs a certificate; add certfile and keyfile, or take the protocol out"}
+	case l.QUIC && l.Proxy.Version > 0:
+		return &Error{File: l.File, Line: l.Line, Key: "enable_proxy_protocol",
+			Text: "the PROXY protocol is for TCP, and this listener has 'protocol quic'; take one of them out"}
 	case l.WebSocket && l.Path != "":
 		return &Error{File: l.File, Line: l.Line, Key: "listener",
 			Text: "a listener on a Unix domain socket cannot have 'protocol websockets'; give it a port, or take the protocol out"}

@@ -86,10 +86,13 @@ func init() {
 			case "websockets":
 				r.listener().WebSocket = true
 				return nil
+			case "quic": // ours: Mosquitto refuses the value
+				r.listener().QUIC = true
+				return nil
 			case "http_api":
 				return r.refuse(noHTTP)
 			}
-			return r.errorf("'%s' is not a protocol; write mqtt or websockets", v.text)
+			return r.errorf("'%s' is not a protocol; write mqtt, websockets or quic", v.text)
 		}},
 		{names: words("max_connections"), kind: number, scope: listener, min: -1, max: most, standard: "-1",
 			set: func(r *reader, v value) error {
