@@ -42,6 +42,7 @@ type batch struct {
 	owing     []owing        // deliveries in entries
 	touched   []*conn
 	unheard   int // messages of the connection that no Subscription matched
+	withheld  int // matches of the message at hand that may not receive it
 
 	tally tally // what went over the road since the last flush
 	own   bool  // it publishes $SYS

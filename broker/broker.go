@@ -34,16 +34,17 @@ type Broker struct {
 	checkPayloads       bool
 	responseInformation func(ClientInfo) string
 
-	registry registry
-	router   *router.Router[*liveSession]
-	groups   shareGroups
-	retained retainedStore
-	conns    connSet
-	pending  atomic.Int32 // Network Connections without an accepted CONNECT
-	rate     connectRate
-	draining atomic.Pointer[moved]
-	origins  addressCount
-	flaps    flaps
+	registry    registry
+	router      *router.Router[*liveSession]
+	groups      shareGroups
+	retained    retainedStore
+	conns       connSet
+	ruleChanges atomic.Uint64 // calls of Reauthorize
+	pending     atomic.Int32  // Network Connections without an accepted CONNECT
+	rate        connectRate
+	draining    atomic.Pointer[moved]
+	origins     addressCount
+	flaps       flaps
 
 	checkpoints checkpoints
 	alarm       alarm
@@ -124,7 +125,11 @@ func New(config Config) (*Broker, error) {
 		TopicAliasMaximum: b.limits.TopicAliasMaximum,
 	}
 	b.registry.sessions = make(map[string]*liveSession)
-	b.router = newRouter(config.SharedStrategy)
+	var receives func(*liveSession, string) bool
+	if b.authorizer != nil {
+		receives = (*liveSession).receives
+	}
+	b.router = newRouter(config.SharedStrategy, receives)
 	b.alarm.ring = b.expire
 	b.lifetime, b.end = context.WithCancel(context.Background())
 	if config.SysInterval > 0 {

@@ -181,15 +181,6 @@ type Authenticator interface {
 	Authenticate(ctx context.Context, r *ConnectRequest) error
 }
 
-// Authorizer decides what a client that is connected may do. Its methods run on the
-// road: they must not block, and are called by many goroutines.
-type Authorizer interface {
-	// Publish returns Success, or the code that refuses the message.
-	Publish(c ClientInfo, topic string, qos colibri.QoS, retain bool) colibri.ReasonCode
-	// Subscribe returns the granted QoS as a code, or the code that refuses.
-	Subscribe(c ClientInfo, s colibri.Subscription) colibri.ReasonCode
-}
-
 // ClientInfo names a client towards an Authorizer and in events.
 type ClientInfo struct {
 	ClientID string

@@ -258,7 +258,7 @@ func (b *Broker) admitWill(p *packet.Connect, r *ConnectRequest) error {
 			return refusal(code, "", "Will Message: "+why)
 		}
 		will, _ := willMessage(p.Will)
-		if result := b.mayPublish(r.client(), will); result.code.Failed() {
+		if result := b.mayPublish(r.client(), b.permissionsOf(r.client()), will); result.code.Failed() {
 			return refusal(sendable(packet.CONNACK, result.code), "", "Will Message: "+result.reason)
 		}
 	}

@@ -31,7 +31,7 @@ func (c *conn) publish(b *batch) error {
 		c.broker.drop(s, DropInvalid, 1)
 		return &colibri.Error{Op: "PUBLISH", Code: code, Err: errors.New(why)}
 	}
-	result := c.broker.mayPublish(c.client, &r.Message)
+	result := c.broker.mayPublish(c.client, c.permissions(), &r.Message)
 	if result.code.Failed() {
 		c.broker.drop(s, result.dropped, 1)
 		if c.version < colibri.V5 && c.broker.disconnectDenied && result.dropped == DropDenied {
@@ -53,8 +53,9 @@ func (c *conn) publish(b *batch) error {
 	return nil
 }
 
-// mayPublish decides whether client may publish m, also as its Will Message.
-func (b *Broker) mayPublish(client ClientInfo, m *colibri.Message) outcome {
+// mayPublish decides whether client, which has these Permissions, may publish m, also as its
+// Will Message.
+func (b *Broker) mayPublish(client ClientInfo, permissions Permissions, m *colibri.Message) outcome {
 	switch {
 	case strings.Count(m.Topic, "/") >= b.limits.TopicLevels:
 		return outcome{colibri.TopicNameInvalid, fmt.Sprintf("the Topic Name has more than %d levels", b.limits.TopicLevels), DropInvalid}
@@ -65,12 +66,13 @@ func (b *Broker) mayPublish(client ClientInfo, m *colibri.Message) outcome {
 	}
 	code := colibri.Success
 	switch {
-	case b.authorizer != nil:
-		code = sendable(packet.PUBACK, b.authorizer.Publish(client, m.Topic, m.QoS, m.Retain))
+	case permissions != nil:
+		code = sendable(packet.PUBACK, permissions.Publish(m.Topic, m.QoS, m.Retain))
 	case strings.HasPrefix(m.Topic, "$SYS/") || m.Topic == "$SYS":
 		code = colibri.NotAuthorized
 	}
 	if code.Failed() {
+		b.deny(client, ActionPublish, m.Topic, code)
 		return outcome{code, "this client may not publish to this topic", DropDenied}
 	}
 	return outcome{}
@@ -82,7 +84,7 @@ func formatKept(m *colibri.Message) bool {
 	return format != 1 || utf8.Valid(m.Payload)
 }
 
-// sendable returns the code of an Authorizer, or one that says less when the packet that
+// sendable returns the code of Permissions, or one that says less when the packet that
 // answers does not have it.
 func sendable(t packet.Type, code colibri.ReasonCode) colibri.ReasonCode {
 	if code.Failed() && !packet.ReasonCodeAllowed(t, code) {
@@ -104,7 +106,7 @@ func (b *batch) publish(from *conn, m *colibri.Message) outcome {
 		m = &own
 	}
 	if b.broker.whenFull == FullReject && m.QoS > colibri.AtMostOnce && !b.own {
-		b.broker.router.Route(m.Topic, publisher, &b.matches)
+		b.route(m, publisher, false)
 		if b.anyFull(m) {
 			b.broker.drop(publisher, DropRejected, 1)
 			return outcome{colibri.QuotaExceeded, "refused for all, as the queue of a subscriber is full", DropRejected}
@@ -119,7 +121,7 @@ func (b *batch) publish(from *conn, m *colibri.Message) outcome {
 		m = m.Clone()
 		retained = b.retain(publisher, m)
 	}
-	b.broker.router.Route(m.Topic, publisher, &b.matches)
+	b.route(m, publisher, true)
 	if !m.Retain && len(b.matches.List) > 0 && (m.QoS > colibri.AtMostOnce || len(m.Payload) >= shareBytes) {
 		m = m.Clone() // Sessions or outboxes keep it
 	}
@@ -160,6 +162,7 @@ func (b *batch) outcome(publisher *liveSession, m *colibri.Message, full int, re
 		return outcome{reason: fmt.Sprintf("%d of %d subscribers do not get it, as their queues are full", full, matches)}
 	case matches > 0:
 		return outcome{}
+	case b.withheld > 0: // counted there, and no business of the publisher
 	case !m.Retain && !strings.HasPrefix(m.Topic, "$SYS/"): // nobody asked for what the broker says of itself
 		b.unheard++
 	}
@@ -171,7 +174,7 @@ func (b *batch) toRecord(m *colibri.Message, publisher *liveSession) bool {
 	if m.Retain && len(m.Payload) > 0 {
 		return true
 	}
-	b.broker.router.Route(m.Topic, publisher, &b.matches)
+	b.route(m, publisher, false)
 	return slices.ContainsFunc(b.matches.List, func(match router.Match[*liveSession]) bool {
 		if min(m.QoS, match.QoS) == colibri.AtMostOnce || match.Share != "" {
 			return match.Share != ""
@@ -323,6 +326,8 @@ func (c *conn) subscribed(b *batch, codes []colibri.ReasonCode, reason string) e
 // grant authorizes one Subscription and enters it in the Session and the router. why says
 // in plain words what the code does not.
 func (c *conn) grant(b *batch, sub colibri.Subscription) (granted colibri.Subscription, existed bool, code colibri.ReasonCode, why string) {
+	rules := c.broker.ruleChanges.Load()
+	asked := sub
 	sub, code, why = c.maySubscribe(sub)
 	refused := func(code colibri.ReasonCode, why string) (colibri.Subscription, bool, colibri.ReasonCode, string) {
 		sub.Filter = strings.Clone(sub.Filter)
@@ -336,6 +341,11 @@ func (c *conn) grant(b *batch, sub colibri.Subscription) (granted colibri.Subscr
 	defer s.mu.Unlock()
 	if s.conn.Load() != c {
 		return refused(colibri.UnspecifiedError, "")
+	}
+	if c.broker.ruleChanges.Load() != rules { // and Reauthorize may have looked at s already
+		if sub, code, why = c.maySubscribe(asked); code.Failed() {
+			return refused(code, why)
+		}
 	}
 	known := func(one colibri.Subscription) bool { return one.Filter == sub.Filter }
 	if s.log != nil && c.broker.full() && !slices.ContainsFunc(s.state.Subscriptions(), known) {
@@ -370,8 +380,9 @@ func (c *conn) maySubscribe(sub colibri.Subscription) (_ colibri.Subscription, c
 	}
 	asked := sub.QoS
 	sub.QoS = min(sub.QoS, c.broker.without.maximumQoS())
-	if a := c.broker.authorizer; a != nil {
-		if code = a.Subscribe(c.client, sub); code.Failed() {
+	if p := c.permissions(); p != nil {
+		if code = p.Subscribe(sub); code.Failed() {
+			c.broker.deny(c.client, ActionSubscribe, sub.Filter, code)
 			return sub, sendable(packet.SUBACK, code), "this client may not subscribe to this filter"
 		}
 		sub.QoS = min(sub.QoS, colibri.QoS(code))
@@ -421,8 +432,16 @@ func (c *conn) unsubscribe(b *batch) error {
 	return nil
 }
 
-// publishWill publishes a Will Message, whose Message Expiry Interval begins now.
-func (b *batch) publishWill(m *colibri.Message) {
+// publishWill publishes the Will Message of s, whose Message Expiry Interval begins now, if
+// its author may still publish it. author is nil when there are no rules, or when the broker
+// was restarted meanwhile: it was allowed at CONNECT.
+func (b *batch) publishWill(s *liveSession, author *access, m *colibri.Message) {
+	if author != nil {
+		if result := b.broker.mayPublish(author.client, author.permissions, m); result.code.Failed() {
+			b.broker.drop(s, result.dropped, 1)
+			return
+		}
+	}
 	if seconds, ok := m.Properties.Number(colibri.MessageExpiryInterval); ok {
 		m.Expires = b.now.Add(time.Duration(seconds) * time.Second).UnixNano()
 	}
@@ -435,7 +454,7 @@ func (b *Broker) publishLate(s *liveSession, will *colibri.Message) {
 	batch := b.takeBatch()
 	defer batch.giveBack()
 	batch.now = time.Now()
-	batch.publishWill(will)
+	batch.publishWill(s, s.access.Load(), will)
 	s.mu.Lock()
 	batch.recordWillSent(s)
 	s.mu.Unlock()

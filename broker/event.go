@@ -9,7 +9,7 @@ import (
 
 // Event is something that happened, for logs, counters and screens. The set is sealed:
 // Opened, Connected, Refused, Disconnected, Subscribed, Unsubscribed, Firehose, Dropped,
-// Limited and Flapping. Events never hold a password or a payload.
+// Denied, Limited and Flapping. Events never hold a password or a payload.
 type Event interface{ event() }
 
 // Opened is a Network Connection that was accepted; its CONNECT has not come yet.

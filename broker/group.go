@@ -36,11 +36,13 @@ const (
 	SharedHashTopic     = SharedStrategy(router.HashTopic)     // the same one for each Topic Name
 )
 
-// newRouter returns a router whose Shared Subscriptions are served by strategy.
-func newRouter(strategy SharedStrategy) *router.Router[*liveSession] {
+// newRouter returns a router whose Shared Subscriptions are served by strategy, to members
+// that may receive a topic; nil: all of them may.
+func newRouter(strategy SharedStrategy, receives func(*liveSession, string) bool) *router.Router[*liveSession] {
 	return router.New(router.Options[*liveSession]{
 		Strategy: router.Strategy(strategy),
 		Online:   (*liveSession).online,
+		Receives: receives,
 		Load: func(s *liveSession) int {
 			if sh := s.sharing.Load(); sh != nil {
 				return int(sh.load.Load())
@@ -78,6 +80,7 @@ type shareGroup struct {
 	filter  string
 	members int          // guarded by the lock of shareGroups
 	waiting atomic.Int64 // length of the queue
+	passed  atomic.Bool  // a member that may not receive it has passed by something in the queue
 	owed    atomic.Bool  // members that are not connected may hold what they were sent and have not acknowledged
 
 	mu      sync.Mutex // guards what follows; a leaf
@@ -217,17 +220,29 @@ func (g *shareGroup) count(m *colibri.Message, by int) {
 	g.payload += by * len(m.Payload)
 }
 
-// take removes the first message that has not expired; nil when there is none. payload is
-// what goes with it and those that have expired, ended are their numbers in the Log.
-func (g *shareGroup) take(now time.Time) (m *colibri.Message, expired, payload int, ended []uint64) {
+// passBy is how many messages a member that may not receive them looks past, to find one
+// that it may have.
+const passBy = 1024
+
+// take removes the first message that has not expired and that p allows; nil when there is
+// none. payload is what goes with it and those that have expired, ended are their numbers in
+// the Log.
+func (g *shareGroup) take(now time.Time, p Permissions) (m *colibri.Message, expired, payload int, ended []uint64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	payload = g.payload
-	for m == nil && len(g.queue) > 0 {
-		m = g.queue[0].message
-		if g.queue[0].number != 0 {
-			ended = append(ended, g.queue[0].number)
+	for at := 0; m == nil && at < len(g.queue) && at < passBy; {
+		m = g.queue[at].message
+		if p != nil && !p.Receive(m.Topic) {
+			g.passed.Store(true)
+			m = nil
+			at++
+			continue
 		}
+		if g.queue[at].number != 0 {
+			ended = append(ended, g.queue[at].number)
+		}
+		copy(g.queue[1:at+1], g.queue[:at])
 		g.queue[0] = waiting{}
 		g.queue = g.queue[1:]
 		g.count(m, -1)
@@ -238,6 +253,7 @@ func (g *shareGroup) take(now time.Time) (m *colibri.Message, expired, payload i
 	}
 	if len(g.queue) == 0 {
 		g.queue, g.expires = nil, 0
+		g.passed.Store(false)
 	}
 	g.waiting.Store(int64(len(g.queue)))
 	return m, expired, payload - g.payload, ended
@@ -383,7 +399,7 @@ func (b *batch) place(filter string, messages []*colibri.Message, first bool) bo
 	b.broker.dropShared(filter, DropExpired, r.expired)
 	b.broker.dropShared(filter, DropReplaced, r.replaced)
 	b.broker.dropShared(filter, DropQueueFull, r.full)
-	if !r.wasEmpty {
+	if !r.wasEmpty && !g.passed.Load() {
 		return r.full == 0 // those who are connected have no room
 	}
 	b.broker.router.Members(filter, func(s *liveSession) bool {
@@ -424,7 +440,7 @@ func (s *liveSession) pumpGroups(b *batch, sh *sharing, out *session.Output) {
 			if !c.out.hasRoom(b.broker.limits.OutboxBytes) || n >= pumpReplies && c.out.hunger() {
 				return
 			}
-			m, expired, payload, over := g.take(b.now)
+			m, expired, payload, over := g.take(b.now, s.permissions())
 			b.recordTaken(g, over)
 			b.tally.messages -= expired
 			b.tally.bytes -= payload

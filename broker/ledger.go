@@ -25,15 +25,16 @@ const (
 	DropRefused                         // the client has answered with a code of 0x80 or more
 	DropSessionEnded                    // QoS 1 or 2: the Session ended before the client had it
 	DropNoSubscribers                   // publisher: no Subscription matches; or the last member of a Shared Subscription has left
-	DropDenied                          // publisher: the Authorizer refused it
+	DropDenied                          // publisher: its Permissions refused it
 	DropInvalid                         // publisher: a topic beyond Limits, or a payload that is not what its properties say
+	DropWithheld                        // the client has subscribed and may not receive it: Permissions.Receive
 	DropRetained                        // publisher: Limits.Retained or RetainedBytes: delivered, not retained
 	DropStateFull                       // publisher: Config.LogQuota: refused for all, or with QoS 0 not retained
 	dropReasons
 )
 
 var dropNames = [dropReasons]string{"queue full", "replaced by newer", "rejected", "slow consumer", "offline",
-	"packet too large", "expired", "refused by client", "session ended", "no subscribers", "denied", "invalid", "too many retained", "state full"}
+	"packet too large", "expired", "refused by client", "session ended", "no subscribers", "denied", "invalid", "withheld", "too many retained", "state full"}
 
 // DropReasons is the number of reasons: they are 0 to DropReasons - 1.
 const DropReasons = int(dropReasons)
@@ -57,7 +58,7 @@ func (b *Broker) drop(s *liveSession, reason DropReason, n int) {
 	var client ClientInfo
 	if s != nil {
 		s.drops()[reason].Add(int64(n))
-		if b.dropList != nil {
+		if b.dropList != nil && reason != DropWithheld {
 			b.dropList.add(s)
 		}
 		client = s.info()
@@ -78,6 +79,9 @@ func (s *liveSession) drops() *ledger {
 func (s *liveSession) info() ClientInfo {
 	if c := s.conn.Load(); c != nil {
 		return c.client
+	}
+	if a := s.access.Load(); a != nil {
+		return a.client
 	}
 	return ClientInfo{ClientID: s.clientID}
 }

@@ -46,6 +46,7 @@ type liveSession struct {
 
 	dropped atomic.Pointer[ledger]  // nil until something is dropped
 	listed  atomic.Bool             // in the dropList
+	access  atomic.Pointer[access]  // nil without an Authorizer, and until the client connects after a restart
 	sharing atomic.Pointer[sharing] // nil without a Shared Subscription until now
 
 	mu        sync.Mutex // guards what follows, and changes of conn
@@ -125,11 +126,12 @@ func (b *Broker) join(c *conn, clientID string, cleanStart bool, o session.Optio
 	var ended *liveSession
 	var will *colibri.Message
 	var before *conn
+	var author *access // of will
 	b.registry.mu.Lock()
 	s := b.registry.sessions[clientID]
 	if s != nil {
 		s.mu.Lock()
-		before = s.last
+		before, author = s.last, s.access.Load()
 		if old := s.conn.Load(); old != nil {
 			taken = old
 			s.conn.Store(nil)
@@ -164,6 +166,10 @@ func (b *Broker) join(c *conn, clientID string, cleanStart bool, o session.Optio
 	c.session, s.last = s, c
 	c.client.ClientID = s.clientID
 	s.due = time.Time{}
+	var revoked []string
+	if b.admitted(s, c.client) && present {
+		revoked = batch.revise(s)
+	}
 	s.state.Open(o)
 	if batch.recordOpened(s, o); len(batch.entries) > 0 {
 		batch.resume(c, s)
@@ -178,6 +184,7 @@ func (b *Broker) join(c *conn, clientID string, cleanStart bool, o session.Optio
 		go b.supplyRetained(s)
 	}
 	s.mu.Unlock()
+	batch.revised(s, revoked)
 
 	if taken != nil {
 		b.tookOver(c, taken.nc.RemoteAddr())
@@ -192,7 +199,7 @@ func (b *Broker) join(c *conn, clientID string, cleanStart bool, o session.Optio
 		b.forget(ended)
 	}
 	if will != nil {
-		batch.publishWill(will)
+		batch.publishWill(s, author, will)
 	}
 	batch.gather(s)
 	batch.recordAndReply()

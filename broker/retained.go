@@ -187,9 +187,13 @@ func (s *liveSession) supply(b *batch) bool {
 	if !ok {
 		return false
 	}
-	messages := b.broker.retainedFor(filter, b.now)
+	p := s.permissions()
+	messages := receivable(p, b.broker.retainedFor(filter, b.now))
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if now := s.permissions(); now != p { // the rules have changed meanwhile
+		messages = receivable(now, messages)
+	}
 	s.state.SupplyRetained(filter, messages, b.broker.retained.names.Get)
 	b.other.Reset()
 	s.pump(b, &b.other)

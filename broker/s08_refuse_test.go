@@ -258,7 +258,11 @@ func (a authenticate) Authenticate(_ context.Context, r *broker.ConnectRequest) 
 // QoS 0 at most.
 type rules struct{}
 
-func (rules) Publish(_ broker.ClientInfo, topic string, _ colibri.QoS, _ bool) colibri.ReasonCode {
+func (rules) Permissions(broker.ClientInfo) broker.Permissions { return rules{} }
+
+func (rules) Receive(string) bool { return true }
+
+func (rules) Publish(topic string, _ colibri.QoS, _ bool) colibri.ReasonCode {
 	switch {
 	case strings.HasPrefix(topic, "no"):
 		return colibri.NotAuthorized
@@ -268,7 +272,7 @@ func (rules) Publish(_ broker.ClientInfo, topic string, _ colibri.QoS, _ bool) c
 	return colibri.Success
 }
 
-func (rules) Subscribe(_ broker.ClientInfo, s colibri.Subscription) colibri.ReasonCode {
+func (rules) Subscribe(s colibri.Subscription) colibri.ReasonCode {
 	switch {
 	case strings.HasPrefix(s.Filter, "no"):
 		return colibri.NotAuthorized

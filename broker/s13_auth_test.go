@@ -289,13 +289,18 @@ func TestMethod(t *testing.T) {
 // names is an Authorizer that allows everything and tells who publishes.
 type names func(broker.ClientInfo)
 
-func (n names) Publish(c broker.ClientInfo, _ string, _ colibri.QoS, _ bool) colibri.ReasonCode {
-	n(c)
-	return colibri.Success
+func (n names) Permissions(c broker.ClientInfo) broker.Permissions { return &named{rules{}, n, c} }
+
+// named are the Permissions of one client of names.
+type named struct {
+	rules
+	tell   names
+	client broker.ClientInfo
 }
 
-func (n names) Subscribe(_ broker.ClientInfo, s colibri.Subscription) colibri.ReasonCode {
-	return colibri.ReasonCode(s.QoS)
+func (n *named) Publish(string, colibri.QoS, bool) colibri.ReasonCode {
+	n.tell(n.client)
+	return colibri.Success
 }
 
 // TestMethodRefused shows how an authentication ends that fails before the CONNACK. The

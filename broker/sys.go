@@ -150,8 +150,10 @@ func sayNumbers(s *Stats, say func(topic string, n int64)) {
 
 // droppedAll returns the messages dropped for all reasons.
 func (s *Stats) droppedAll() (n int64) {
-	for _, dropped := range s.Dropped {
-		n += dropped
+	for reason, dropped := range s.Dropped {
+		if reason != DropWithheld { // the client has not lost what it had no right to
+			n += dropped
+		}
 	}
 	return n
 }

@@ -291,14 +291,18 @@ func (testGate) Authenticate(_ context.Context, r *broker.ConnectRequest) error 
 	return nil
 }
 
-func (testGate) Publish(_ broker.ClientInfo, topic string, _ colibri.QoS, _ bool) colibri.ReasonCode {
+func (testGate) Permissions(broker.ClientInfo) broker.Permissions { return testGate{} }
+
+func (testGate) Receive(string) bool { return true }
+
+func (testGate) Publish(topic string, _ colibri.QoS, _ bool) colibri.ReasonCode {
 	if strings.HasPrefix(topic, "secret/") {
 		return colibri.NotAuthorized
 	}
 	return colibri.Success
 }
 
-func (testGate) Subscribe(_ broker.ClientInfo, s colibri.Subscription) colibri.ReasonCode {
+func (testGate) Subscribe(s colibri.Subscription) colibri.ReasonCode {
 	if strings.HasPrefix(s.Filter, "secret/") {
 		return colibri.NotAuthorized
 	}

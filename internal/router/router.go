@@ -18,6 +18,7 @@ import (
 type Router[S comparable] struct {
 	strategy      Strategy
 	online        func(S) bool
+	receives      func(S, string) bool
 	load          func(S) int
 	key           func(S) uint64
 	mu            sync.Mutex // serializes changes; readers see a node or its successor
@@ -28,7 +29,7 @@ type Router[S comparable] struct {
 
 // New returns an empty Router.
 func New[S comparable](o Options[S]) *Router[S] {
-	return &Router[S]{strategy: o.Strategy, online: o.Online, load: o.Load, key: o.Key}
+	return &Router[S]{strategy: o.Strategy, online: o.Online, receives: o.Receives, load: o.Load, key: o.Key}
 }
 
 // entry is one Subscription to one filter: 8 bytes beside the handle.

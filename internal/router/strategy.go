@@ -21,6 +21,8 @@ type Options[S comparable] struct {
 	Strategy Strategy
 	// Online says whether a member can receive now.
 	Online func(S) bool
+	// Receives says whether a member may have a message of this topic; nil: all of them may.
+	Receives func(s S, name string) bool
 	// Load says how many messages a member has not acknowledged yet; LeastInflight needs it.
 	Load func(S) int
 	// Key tells handles apart, members and publishers, and never changes; Hash of a ClientID
@@ -59,27 +61,33 @@ type stuck[S comparable] struct {
 	at         int
 }
 
-// choose returns the member of g that receives the message, nil when none is online.
+// choose returns the member of g that receives the message, nil when none is online
+// that may have it.
 func (r *Router[S]) choose(g *group[S], name string, publisher S) *entry[S] {
 	switch r.strategy {
 	case LeastInflight:
-		return r.leastInflight(g)
+		return r.leastInflight(g, name)
 	case Sticky:
-		return r.sticky(g)
+		return r.sticky(g, name)
 	case HashClient:
-		return r.hashed(g, r.key(publisher))
+		return r.hashed(g, r.key(publisher), name)
 	case HashTopic:
-		return r.hashed(g, Hash(name))
+		return r.hashed(g, Hash(name), name)
 	}
-	return r.next(g)
+	return r.next(g, name)
+}
+
+// takes reports whether a member can and may have a message of this topic now.
+func (r *Router[S]) takes(s S, name string) bool {
+	return r.online(s) && (r.receives == nil || r.receives(s, name))
 }
 
 // next returns the next member in turn.
-func (r *Router[S]) next(g *group[S]) *entry[S] {
+func (r *Router[S]) next(g *group[S], name string) *entry[S] {
 	size := g.members.len()
 	turn := g.choice.take(size)
 	for i := range size {
-		if e := g.members.at((turn + i) % size); r.online(e.subscriber) {
+		if e := g.members.at((turn + i) % size); r.takes(e.subscriber, name) {
 			g.choice.turn.Add(uint32(i)) // those passed by have had their turn, or the next would have two
 			return e
 		}
@@ -90,13 +98,13 @@ func (r *Router[S]) next(g *group[S]) *entry[S] {
 // take returns whose turn it is.
 func (c *choice[S]) take(size int) int { return int((c.turn.Add(1) - 1) % uint32(size)) }
 
-func (r *Router[S]) leastInflight(g *group[S]) (best *entry[S]) {
+func (r *Router[S]) leastInflight(g *group[S], name string) (best *entry[S]) {
 	size := g.members.len()
 	turn := g.choice.take(size)
 	least, passed := 0, 0
 	for i := range size {
 		e := g.members.at((turn + i) % size)
-		if !r.online(e.subscriber) {
+		if !r.takes(e.subscriber, name) {
 			continue
 		}
 		load := r.load(e.subscriber)
@@ -114,9 +122,9 @@ func (r *Router[S]) leastInflight(g *group[S]) (best *entry[S]) {
 }
 
 // sticky returns the member chosen last, while it is one and online.
-func (r *Router[S]) sticky(g *group[S]) *entry[S] {
+func (r *Router[S]) sticky(g *group[S], name string) *entry[S] {
 	last := g.choice.stuck.Load()
-	if last != nil && r.online(last.subscriber) {
+	if last != nil && r.takes(last.subscriber, name) {
 		if last.at < g.members.len() && g.members.at(last.at).subscriber == last.subscriber {
 			return g.members.at(last.at)
 		}
@@ -128,7 +136,7 @@ func (r *Router[S]) sticky(g *group[S]) *entry[S] {
 		}
 	}
 	for i := range g.members.len() {
-		if e := g.members.at(i); r.online(e.subscriber) {
+		if e := g.members.at(i); r.takes(e.subscriber, name) {
 			g.choice.stuck.CompareAndSwap(last, &stuck[S]{e.subscriber, i})
 			return e
 		}
@@ -138,11 +146,11 @@ func (r *Router[S]) sticky(g *group[S]) *entry[S] {
 
 // hashed returns the member that weighs most for key. When members come and go, only the
 // keys of those who went move, and those that the new ones win.
-func (r *Router[S]) hashed(g *group[S], key uint64) (best *entry[S]) {
+func (r *Router[S]) hashed(g *group[S], key uint64, name string) (best *entry[S]) {
 	most := uint64(0)
 	for i := range g.members.len() {
 		e := g.members.at(i)
-		if !r.online(e.subscriber) {
+		if !r.takes(e.subscriber, name) {
 			continue
 		}
 		if w := weight(key, r.key(e.subscriber)); best == nil || w > most {
