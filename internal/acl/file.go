@@ -243,7 +243,7 @@ func (f *File) rightsOf(own *ruleList, c Client) *Rights {
 	}
 	if c.hasWildcard() && len(f.patterns.denied)+len(f.patterns.given) > 0 {
 		for _, a := range []Action{Publish, Receive} {
-			r.lists[a] = append(r.lists[a], entry{how: always, rule: nameRule})
+			r.append(a, entry{how: always, rule: nameRule})
 		}
 		return r
 	}
@@ -261,9 +261,9 @@ func (f *File) rightsOf(own *ruleList, c Client) *Rights {
 func (r *Rights) add(l *line, filter string) {
 	e := entry{filter: filter, allow: l.access != deny, rule: l.rule}
 	if l.access == deny || l.access&write != 0 {
-		r.lists[Publish] = append(r.lists[Publish], e)
+		r.append(Publish, e)
 	}
 	if l.access == deny || l.access&read != 0 {
-		r.lists[Receive] = append(r.lists[Receive], e)
+		r.append(Receive, e)
 	}
 }

@@ -269,14 +269,14 @@ func (m *Model) Rights(c Client) *Rights {
 			default:
 				continue
 			}
-			r.lists[rule.action] = append(r.lists[rule.action], rule.entry)
+			r.append(rule.action, rule.entry)
 		}
 	}
 	for a, allow := range map[Action]bool{Publish: m.DefaultAccess.PublishClientSend, Receive: m.DefaultAccess.PublishClientReceive,
 		Subscribe: m.DefaultAccess.Subscribe, Unsubscribe: m.DefaultAccess.Unsubscribe} {
 		r.otherwise[a] = Decision{allow, defaultRules[a][allow]}
 		if allow {
-			r.lists[a] = append(r.lists[a], entry{filter: "$CONTROL/#", how: controlHow(a), rule: controlRule})
+			r.append(a, entry{filter: "$CONTROL/#", how: controlHow(a), rule: controlRule})
 		}
 	}
 	return r

@@ -95,6 +95,7 @@ const (
 // entry is a rule as it concerns one client and one action.
 type entry struct {
 	filter string // with %u and %c replaced
+	fixed  int    // bytes of filter with which every topic begins that it matches
 	how    how
 	allow  bool
 	rule   *Rule
@@ -103,14 +104,26 @@ type entry struct {
 // decides reports whether the entry has something to say about a topic or Topic Filter.
 func (e *entry) decides(text string) bool {
 	switch e.how {
-	case matches:
-		return topic.Match(e.filter, text)
+	case matches: // most rules are about other topics, and that is seen at their beginning
+		return len(text) >= e.fixed && text[:e.fixed] == e.filter[:e.fixed] && topic.Match(e.filter, text)
 	case covers:
 		return coversEither(e, text, Covers)
 	case equals:
 		return coversEither(e, text, func(a, b string) bool { return a == b })
 	}
 	return true
+}
+
+// fixedBytes returns how many bytes of filter every topic begins with that it matches.
+func fixedBytes(filter string) int {
+	wildcard := strings.IndexAny(filter, "+#")
+	switch {
+	case wildcard < 0:
+		return len(filter)
+	case wildcard > 0 && filter[wildcard] == '#':
+		return wildcard - 1 // "a/#" matches "a" too
+	}
+	return wildcard
 }
 
 // coversEither compares a Topic Filter with e. What denies a filter denies it in a Shared
@@ -157,7 +170,13 @@ type Rights struct {
 	otherwise [actions]Decision
 }
 
-// builtIn are rules that stand nowhere.
+// append adds an entry for a.
+func (r *Rights) append(a Action, e entry) {
+	e.fixed = fixedBytes(e.filter)
+	r.lists[a] = append(r.lists[a], e)
+}
+
+// Rules that stand nowhere.
 var (
 	sysRule      = &Rule{Text: "clients do not write below $SYS, except to $SYS/broker/connection/+/state"}
 	shareRule    = &Rule{Text: "there are no messages with a topic that begins with $share"}

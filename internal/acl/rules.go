@@ -28,7 +28,7 @@ func (rules *Rules) Rights(c Client) *Rights {
 				if a == Subscribe {
 					e.how = covers
 				}
-				r.lists[a] = append(r.lists[a], e)
+				r.append(a, e)
 			}
 		}
 	}
