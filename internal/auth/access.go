@@ -1,0 +1,64 @@
+package auth
+
+import (
+	"sync/atomic"
+
+	"github.com/colibri-mqtt/colibri"
+	"github.com/colibri-mqtt/colibri/broker"
+	"github.com/colibri-mqtt/colibri/internal/acl"
+)
+
+// Access decides what clients may do, by the rules of an acl.Set or by those that came with
+// the client: an *acl.Rules as broker.ClientInfo.Rights. It is a broker.Authorizer, and safe
+// for concurrent use.
+type Access struct {
+	Firehose acl.Firehose // does not change
+
+	set atomic.Pointer[acl.Set]
+}
+
+// Set puts other rules in the place of those that held before; nil for none. Sessions that
+// exist keep the old ones until broker.Broker.Reauthorize.
+func (a *Access) Set(s *acl.Set) { a.set.Store(s) }
+
+// Permissions is broker.Authorizer's.
+func (a *Access) Permissions(c broker.ClientInfo) broker.Permissions {
+	return permissions{a.rights(c), a.Firehose}
+}
+
+func (a *Access) rights(c broker.ClientInfo) *acl.Rights {
+	own, _ := c.Rights.(*acl.Rules)
+	return a.set.Load().Rights(acl.Client{ID: c.ClientID, User: c.UserName}, own)
+}
+
+// Decide decides by the rules of now, and names the one that did: for logs, away from the
+// road.
+func (a *Access) Decide(c broker.ClientInfo, action acl.Action, text string) acl.Decision {
+	if action == acl.Subscribe {
+		return a.Firehose.Subscribe(a.rights(c), text)
+	}
+	return a.rights(c).Decide(action, text)
+}
+
+// permissions are what one client may do. Those of clients that share their Rights are
+// equal.
+type permissions struct {
+	rights   *acl.Rights
+	firehose acl.Firehose
+}
+
+func (p permissions) Publish(topic string, _ colibri.QoS, _ bool) colibri.ReasonCode {
+	if !p.rights.Decide(acl.Publish, topic).Allowed {
+		return colibri.NotAuthorized
+	}
+	return colibri.Success
+}
+
+func (p permissions) Subscribe(s colibri.Subscription) colibri.ReasonCode {
+	if !p.firehose.Subscribe(p.rights, s.Filter).Allowed {
+		return colibri.NotAuthorized
+	}
+	return colibri.ReasonCode(s.QoS)
+}
+
+func (p permissions) Receive(topic string) bool { return p.rights.Decide(acl.Receive, topic).Allowed }
