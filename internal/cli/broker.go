@@ -21,6 +21,7 @@ import (
 
 	"github.com/colibri-mqtt/colibri"
 	"github.com/colibri-mqtt/colibri/broker"
+	"github.com/colibri-mqtt/colibri/internal/auth"
 	"github.com/colibri-mqtt/colibri/internal/config"
 )
 
@@ -240,6 +241,11 @@ func runBroker(env *invocation, args []string) int {
 		fmt.Fprintf(env.stderr, "Error: %s.\n", escaped(err.Error(), 1<<12))
 		return exitConfig
 	}
+	rules, err := readRules(c)
+	if err != nil {
+		fmt.Fprintf(env.stderr, "Error: %s.\n", err)
+		return exitConfig
+	}
 	if o.test {
 		for _, w := range c.Warnings {
 			fmt.Fprintf(env.stderr, "Warning: %s:%d: %s.\n", w.File, w.Line, w.Text)
@@ -259,6 +265,7 @@ func runBroker(env *invocation, args []string) int {
 	if env.alone {
 		s.account = runAs
 	}
+	s.useRules(rules)
 	if err := s.serve(); err != nil {
 		fmt.Fprintf(env.stderr, "Error: %s\n", sentence(err.Error()))
 		return exitBrokerFailed
@@ -339,6 +346,7 @@ type brokerServer struct {
 	options *brokerOptions
 	config  *config.Config
 	limits  broker.Limits
+	access  *auth.Access // never nil
 
 	log       *brokerLog
 	listeners []*boundListener
@@ -364,6 +372,7 @@ func (s *brokerServer) serve() (err error) {
 		return err
 	}
 	defer s.log.close()
+	s.log.audit = newAudit(s.log, s.access)
 	if err := s.listen(); err != nil {
 		return err
 	}
@@ -398,6 +407,7 @@ func (s *brokerServer) serve() (err error) {
 		LogQuota:        int64(s.config.Own.StateQuota),
 		LogFailed:       func(err error) { logFailed <- err },
 		Authenticator:   doorkeeper{},
+		Authorizer:      s.authorizer(),
 		Limits:          s.limits,
 		Without:         withoutOf(s.config),
 		WhenFull:        whenFull[s.config.Own.WhenFull],
@@ -420,6 +430,7 @@ func (s *brokerServer) serve() (err error) {
 		return err
 	}
 	s.broker.Store(b)
+	s.reloadRules(b)
 	if state != nil {
 		ended := make(chan struct{})
 		defer close(ended)

@@ -59,6 +59,7 @@ type brokerLog struct {
 
 	publish atomic.Pointer[func(topic, line string)] // of log_dest topic; nil until there is a broker
 
+	audit   *audit                       // of what clients were denied; nil for none
 	dropped [broker.DropReasons]rareLine // messages
 	limited [broker.LimitCount]rareLine  // times
 }
@@ -140,6 +141,9 @@ func (l *brokerLog) close() {
 		if n := l.limited[limit].count.Swap(0); n > 0 {
 			l.printf(logNotice, "Limit reached (%s): %d times more.", broker.Limit(limit), n)
 		}
+	}
+	if l.audit != nil {
+		l.audit.close()
 	}
 	l.once.Do(func() { close(l.stop) })
 	<-l.ended
@@ -288,7 +292,8 @@ func (l *brokerLog) event(e broker.Event) {
 		l.printf(logNotice, "%s holds '#', the firehose: every message is sent to it as well.", shown(e.Client.ClientID))
 	case broker.Dropped:
 		switch {
-		case e.Reason == broker.DropNoSubscribers && e.Share == "", e.Reason == broker.DropOffline: // nobody asked to be sent these
+		case e.Reason == broker.DropNoSubscribers && e.Share == "", e.Reason == broker.DropOffline, // nobody asked to be sent these
+			e.Reason == broker.DropWithheld, e.Reason == broker.DropDenied: // not lost, or said by the audit
 			return
 		}
 		if n := l.dropped[e.Reason].add(e.Messages); n > 0 {
@@ -301,6 +306,10 @@ func (l *brokerLog) event(e broker.Event) {
 	case broker.Flapping:
 		l.printf(logWarning, "Two devices share the Client Identifier %s and disconnect each other: %s and %s, %d takeovers since the last line about it. Give each device one of its own.",
 			shown(e.Client.ClientID), address(e.Remotes[0]), address(e.Remotes[1]), e.Takeovers)
+	case broker.Denied:
+		if l.audit != nil {
+			l.audit.denied(e)
+		}
 	case broker.Limited:
 		if n := l.limited[e.Limit].add(1); n > 0 {
 			l.printf(logNotice, "Limit reached (%s): %d times, the last time by %s.", e.Limit, n, whoReached(e))

@@ -57,8 +57,9 @@ type Config struct {
 	User    User   // whom the broker should run as
 	Log     Log
 
-	Own   Own
-	Abuse Abuse
+	Own    Own
+	Abuse  Abuse
+	Access Access
 
 	// Warnings are what the person who wrote the file should know, although the
 	// broker starts.
@@ -129,6 +130,7 @@ func Default() *Config {
 		MaxQoS:              -1,
 		RetainAvailable:     true,
 		Own:                 Own{WhenFull: whenFull[0], ShareStrategy: shareStrategies[0], Sync: syncs[0], Checkpoint: 48 << 20, MaxUnauthenticated: 10_000, MaxTopicLevels: 200},
+		Access:              Access{Firehose: firehoses[0]},
 		SysInterval:         10 * time.Second,
 		Log: Log{
 			Stderr: true,

@@ -238,7 +238,7 @@ func TestMistakes(t *testing.T) {
 // TestNeverIgnored covers the options that protect something: the broker must not start
 // as if they were not there.
 func TestNeverIgnored(t *testing.T) {
-	for _, name := range words(`password_file acl_file plugin global_plugin plugin_opt_password_file auth_plugin auth_opt_x
+	for _, name := range words(`password_file plugin global_plugin plugin_opt_password_file auth_plugin auth_opt_x
 		plugin_load plugin_use tls_engine tls_engine_kpass_sha1 psk_file psk_hint
 		clientid_prefixes mount_point bind_interface socket_domain connection bridge_cafile address topic
 		http_dir`) {

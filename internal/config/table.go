@@ -174,7 +174,7 @@ func init() {
 			r.perListener = v.yes
 			return nil
 		}},
-		{names: words("password_file acl_file clientid_prefixes"), refused: noUsers},
+		{names: words("password_file clientid_prefixes"), refused: noUsers},
 		{names: words("plugin global_plugin plugin_load plugin_use auth_plugin"), refused: noPlugins},
 		{names: words("auth_plugin_deny_special_chars"), kind: boolean, ignored: true},
 
@@ -296,6 +296,7 @@ func init() {
 	options = append(options, socketOptions()...)
 	options = append(options, proxyOptions()...)
 	options = append(options, abuseOptions()...)
+	options = append(options, accessOptions()...)
 }
 
 func words(names string) []string { return strings.Fields(names) }
