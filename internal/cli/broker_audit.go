@@ -96,7 +96,7 @@ func (a *audit) close() {
 func (a *audit) line(e broker.Denied) string {
 	who := "client " + shown(e.Client.ClientID)
 	if e.Client.UserName != "" {
-		who += ", user " + shown(e.Client.UserName)
+		who += " (user " + shown(e.Client.UserName) + ")"
 	}
 	what, action := "may not publish to", acl.Publish
 	switch e.Action {
@@ -112,5 +112,5 @@ func (a *audit) line(e broker.Denied) string {
 	case action == acl.Subscribe || e.Topic == "" || e.Topic[0] != '$':
 		rule = "a rule that was replaced at this moment"
 	}
-	return fmt.Sprintf("Denied: %s, %s %s: %s.", who, what, shown(e.Topic), escaped(rule, 1<<10))
+	return fmt.Sprintf("Denied: %s %s %s: %s.", who, what, shown(e.Topic), escaped(rule, 1<<10))
 }
