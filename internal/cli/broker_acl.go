@@ -25,7 +25,7 @@ func readRules(c *config.Config) (*acl.Set, error) {
 	if set.File, err = acl.ReadFile(c.Access.ACLFile); err != nil {
 		if wrong, ok := errors.AsType[*fs.PathError](err); ok {
 			return nil, &config.Error{File: c.Access.File, Line: c.Access.Line, Key: "acl_file",
-				Text: fmt.Sprintf("the file %s cannot be read: %v", wrong.Path, wrong.Err)}
+				Text: fmt.Sprintf("the acl_file %s cannot be read: %v", wrong.Path, wrong.Err)}
 		}
 		return nil, err
 	}

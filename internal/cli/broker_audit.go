@@ -15,19 +15,25 @@ const (
 	auditClients = 4096        // that have lines of their own at the same time; the others share one
 )
 
-// audit says what clients were denied: a line for the first time, and a second later how
-// many times more. Its lock is a leaf.
+// audit says what clients were denied: a line for the first time, and then one a second at
+// most, for the last time, with how many were left out before it. Its lock is a leaf.
 type audit struct {
 	log    *brokerLog
 	access *auth.Access // names the rules
 
 	mu     sync.Mutex
-	recent map[string]int // by ClientID: how often since the last line, in the last auditPause
+	recent map[string]*auditMark // by ClientID: who had a line in the last auditPause
 	closed bool
 }
 
+// auditMark is what has come since the last line.
+type auditMark struct {
+	times int
+	last  broker.Denied
+}
+
 func newAudit(log *brokerLog, access *auth.Access) *audit {
-	return &audit{log: log, access: access, recent: make(map[string]int)}
+	return &audit{log: log, access: access, recent: make(map[string]*auditMark)}
 }
 
 // denied writes the line of an event, or counts it. It does not block.
@@ -35,61 +41,68 @@ func (a *audit) denied(e broker.Denied) {
 	if !a.log.wants(logNotice) {
 		return
 	}
-	id := e.Client.ClientID
+	if a.first(e) {
+		a.log.printf(logNotice, "%s.", a.line(e))
+	}
+}
+
+// first counts e, or returns true when it is the first for a while.
+func (a *audit) first(e broker.Denied) bool {
 	a.mu.Lock()
-	n, known := a.recent[id]
-	if !known && len(a.recent) >= auditClients {
+	defer a.mu.Unlock()
+	id := e.Client.ClientID
+	if a.recent[id] == nil && len(a.recent) >= auditClients {
 		id = ""
-		n, known = a.recent[id]
 	}
-	if known {
-		n++
+	if mark := a.recent[id]; mark != nil {
+		mark.times++
+		mark.last = e
+		return false
 	}
-	a.recent[id] = n
-	first := !known && !a.closed
-	if first {
-		time.AfterFunc(auditPause, func() { a.pause(id) })
+	if a.closed {
+		return false
 	}
-	a.mu.Unlock()
-	if first {
-		a.log.printf(logNotice, "%s", a.line(e))
-	}
+	a.recent[id] = &auditMark{}
+	time.AfterFunc(auditPause, func() { a.pause(id) })
+	return true
 }
 
 // pause is called an auditPause after a line about a client.
 func (a *audit) pause(id string) {
 	a.mu.Lock()
-	n := a.recent[id]
-	if n > 0 && !a.closed {
-		a.recent[id] = 0
-		time.AfterFunc(auditPause, func() { a.pause(id) })
-	} else {
+	mark := a.recent[id]
+	switch {
+	case mark == nil: // closed
+	case mark.times == 0:
 		delete(a.recent, id)
+	default:
+		a.recent[id] = &auditMark{}
+		time.AfterFunc(auditPause, func() { a.pause(id) })
 	}
 	a.mu.Unlock()
-	a.more(id, n)
+	a.more(mark)
 }
 
-// more says how many times more a client was denied something.
-func (a *audit) more(id string, n int) {
+// more says what has come since the last line.
+func (a *audit) more(mark *auditMark) {
 	switch {
-	case n == 0:
-	case id == "":
-		a.log.printf(logNotice, "Denied: other clients, %d times more.", n)
+	case mark == nil || mark.times == 0:
+	case mark.times == 1:
+		a.log.printf(logNotice, "%s.", a.line(mark.last))
 	default:
-		a.log.printf(logNotice, "Denied: client %s, %d times more.", shown(id), n)
+		a.log.printf(logNotice, "%s; %d more were left out before.", a.line(mark.last), mark.times-1)
 	}
 }
 
 // close writes what was counted and not said.
 func (a *audit) close() {
 	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.closed = true
-	for id, n := range a.recent {
-		a.more(id, n)
+	rest := a.recent
+	a.recent, a.closed = nil, true
+	a.mu.Unlock()
+	for _, mark := range rest {
+		a.more(mark)
 	}
-	clear(a.recent)
 }
 
 // line says what a client was denied, and by which rule.
@@ -112,5 +125,5 @@ func (a *audit) line(e broker.Denied) string {
 	case action == acl.Subscribe || e.Topic == "" || e.Topic[0] != '$':
 		rule = "a rule that was replaced at this moment"
 	}
-	return fmt.Sprintf("Denied: %s %s %s: %s.", who, what, shown(e.Topic), escaped(rule, 1<<10))
+	return fmt.Sprintf("Denied: %s %s %s: %s", who, what, shown(e.Topic), escaped(rule, 1<<10))
 }

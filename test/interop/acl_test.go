@@ -40,6 +40,7 @@ pattern deny dev/%c/secret
 pattern write $SYS/broker/connection/%c/state
 pattern readwrite part-%u/%cx
 pattern read both/%u/%c
+pattern read plain/x
 pattern read $own/%u
 `
 	aclReloaded = `user admin
@@ -69,7 +70,7 @@ func aclCases() (cases []aclCase) {
 			for _, topic := range []string{"public/x", "public", "house", "house/door", "house/safe", "house/safe/x", "with space", "alarm/1/fire",
 				"alarm/1/2/fire", "late", "spaced", "dev/" + who.id + "/on", "dev/c1/on", "dev/" + who.id + "/secret", "dev/c9/on", "inbox/" + who.user + "/x",
 				"inbox//x", "inbox/anna/x", "part-" + who.user + "/" + who.id + "x", "part-anna/c1x", "both/" + who.user + "/" + who.id, "$own/" + who.user,
-				"$own/x", "$SYS/broker/connection/" + who.id + "/state", "$SYS/broker/connection/zz/state", "$SYS/x"} {
+				"$own/x", "plain/x", "$SYS/broker/connection/" + who.id + "/state", "$SYS/broker/connection/zz/state", "$SYS/x"} {
 				if legalName(topic) {
 					cases = append(cases, aclCase{who.user, who.id, action, topic})
 				}
