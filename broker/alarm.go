@@ -28,7 +28,7 @@ type alarmEntry struct {
 func (a *alarm) set(at time.Time, s *liveSession) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	switch i := s.alarm; {
+	switch i := int(s.alarm); {
 	case a.stopped:
 		return
 	case i == 0:
@@ -47,7 +47,7 @@ func (a *alarm) clear(s *liveSession) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if s.alarm > 0 {
-		heap.Remove(&a.entries, s.alarm-1)
+		heap.Remove(&a.entries, int(s.alarm)-1)
 	}
 }
 
@@ -92,11 +92,11 @@ func (h alarmHeap) Len() int           { return len(h) }
 func (h alarmHeap) Less(i, j int) bool { return h[i].at.Before(h[j].at) }
 func (h alarmHeap) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
-	h[i].session.alarm, h[j].session.alarm = i+1, j+1
+	h[i].session.alarm, h[j].session.alarm = int32(i+1), int32(j+1)
 }
 func (h *alarmHeap) Push(x any) {
 	*h = append(*h, x.(alarmEntry))
-	(*h)[len(*h)-1].session.alarm = len(*h)
+	(*h)[len(*h)-1].session.alarm = int32(len(*h))
 }
 func (h *alarmHeap) Pop() any {
 	old := *h

@@ -42,9 +42,9 @@ type liveSession struct {
 	clientID string
 	number   uint64               // in the Log
 	conn     atomic.Pointer[conn] // nil while the client is not connected
-	alarm    int                  // place in the alarm's heap + 1, 0 without one; guarded by the alarm's lock
 
 	dropped atomic.Pointer[ledger]  // nil until something is dropped
+	alarm   int32                   // place in the alarm's heap + 1, 0 without one; guarded by the alarm's lock
 	listed  atomic.Bool             // in the dropList
 	access  atomic.Pointer[access]  // nil without an Authorizer, and until the client connects after a restart
 	sharing atomic.Pointer[sharing] // nil without a Shared Subscription until now

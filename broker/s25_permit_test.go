@@ -346,3 +346,86 @@ func TestReauthorize(t *testing.T) {
 		told(scene, "guest 0 a", "guest 0 b", "guest 0 last")
 	})
 }
+
+// turning are Permissions that change while they are asked.
+type turning struct {
+	page
+	turn func()
+}
+
+func (p *turning) Subscribe(s colibri.Subscription) colibri.ReasonCode {
+	p.turn()
+	return colibri.ReasonCode(s.QoS)
+}
+
+// once is an Authorizer: the first answer, and from then on the second.
+type once struct {
+	first, then broker.Permissions
+	asked       bool
+}
+
+func (o *once) Permissions(broker.ClientInfo) broker.Permissions {
+	if o.asked {
+		return o.then
+	}
+	o.asked = true
+	return o.first
+}
+
+// TestReauthorizeMeanwhile shows that a Subscription which the old rules have allowed does
+// not stand when the rules change before it is entered.
+func TestReauthorizeMeanwhile(t *testing.T) {
+	var scene *mqtest.Scene
+	rules := &once{then: &page{[]string{"subscribe a"}}}
+	rules.first = &turning{turn: func() { scene.Broker.Reauthorize() }}
+	mqtest.Run(t, "SUBSCRIBE", mqtest.V5, broker.Config{Authorizer: rules}, func(s *mqtest.Scene) {
+		scene = s
+		p := s.Connect("client")
+		p.Send(subscribe(1, to("a", 1), to("b", 1)))
+		p.Expect(suback(1, colibri.NotAuthorized, 1))
+		if n := s.Broker.Stats().Subscriptions; n != 1 {
+			s.Errorf("got %d Subscriptions, want 1", n)
+		}
+	})
+}
+
+// TestReauthorizeRunning changes the rules again and again while clients subscribe, publish
+// and come back: when it is over, nobody holds or receives what the last rules forbid.
+func TestReauthorizeRunning(t *testing.T) {
+	rules := forbid("guest")
+	mqtest.Run(t, "under load", mqtest.V5, broker.Config{Authorizer: rules}, func(scene *mqtest.Scene) {
+		const guests = 8
+		for round := range 100 {
+			var peers []*mqtest.Peer
+			for range guests {
+				peers = append(peers, scene.Dial())
+			}
+			var all sync.WaitGroup
+			all.Go(func() {
+				for range 20 {
+					rules.set("guest", []string{}...)
+					scene.Broker.Reauthorize()
+					rules.set("guest", "subscribe a", "receive b/c", "subscribe $share/g/a")
+					scene.Broker.Reauthorize()
+				}
+			})
+			for i, p := range peers { // nobody waits: what they send is decided beside Reauthorize
+				p.Write(p.Encode(p.NewConnect(fmt.Sprint("guest", i), as("guest"), resume),
+					subscribe(1, to("a", 1), to("$share/g/a", 1), to("b/#", 0)), retain(qos1(1, "a", fmt.Sprint(round))), qos1(2, "b/c", "x")))
+			}
+			all.Wait()
+			for _, p := range peers {
+				p.Drop()
+			}
+		}
+		synctest.Wait()
+		if s := scene.Broker.Stats(); s.SharedSubscriptions != 0 || s.Subscriptions > guests {
+			scene.Errorf("got %d Subscriptions, %d shared; want at most %d and none", s.Subscriptions, s.SharedSubscriptions, guests)
+		}
+		for c := range scene.Broker.Clients {
+			if c.Subscriptions > 1 {
+				scene.Errorf("%s has %d Subscriptions, want at most one", c.Client.ClientID, c.Subscriptions)
+			}
+		}
+	})
+}
