@@ -106,6 +106,7 @@ type Limits struct {
 	TopicBytes        int           // bytes of a Topic Name or Topic Filter; 0: no limit. Refused likewise
 	Retained          int           // Retained Messages; 0: no limit
 	RetainedBytes     int           // their topics and payloads; 0: no limit
+	FirehoseRate      int           // QoS 0 messages a second to one client that subscribes to "#"; 0: no limit. What is more is dropped
 	TopicAliasMaximum uint16        // Topic Aliases that a 5.0 client may use towards us; 10
 	TopicAliases      int           // most Topic Aliases that we use towards a 5.0 client that takes them; 32. Below 0: none
 	SessionExpiry     uint32        // longest Session Expiry Interval in seconds; 0: no limit

@@ -29,11 +29,11 @@ type conn struct {
 	lastRead atomic.Int64 // nanoseconds since 1970
 	ending   atomic.Pointer[ending]
 
-	throttle *throttle // nil without a limit; only the reader uses it
-	firehose *firehose // nil without a Subscription to everything; only the reader uses it
-	partial  []byte    // the beginning of a packet; only the reader uses it
-	need     int       // size of that packet once it is known; 0 before
-	place    int       // in connSet
+	throttle *throttle                // nil without a limit; only the reader uses it
+	firehose atomic.Pointer[firehose] // nil without a Subscription to everything
+	partial  []byte                   // the beginning of a packet; only the reader uses it
+	need     int                      // size of that packet once it is known; 0 before
+	place    int                      // in connSet
 
 	auth *authentication // nil when the CONNECT named no Authentication Method
 

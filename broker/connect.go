@@ -387,6 +387,9 @@ func (b *Broker) welcome(nc net.Conn, p *packet.Connect, r *ConnectRequest, auth
 	b.counters.accepted.Add(1)
 	b.emit(Connected{Client: c.client, Remote: r.RemoteAddr, Local: r.LocalAddr, Version: p.Version,
 		CleanStart: p.CleanStart, SessionPresent: present, KeepAlive: c.keepAlive, Will: p.Will != nil})
+	if present {
+		c.firehoseResumes()
+	}
 	return c
 }
 

@@ -213,7 +213,9 @@ func (b *batch) anyFull(m *colibri.Message) bool {
 // queue is full.
 func (b *batch) deliver(s *liveSession, d colibri.Delivery) bool {
 	if d.QoS == colibri.AtMostOnce { // needs nothing of the Session's state
-		if c := s.conn.Load(); c != nil {
+		if c := s.conn.Load(); c != nil && c.paced(b.now) {
+			b.broker.drop(s, DropPaced, 1)
+		} else if c != nil {
 			b.qos0 = d
 			b.send(c, &session.Reply{Type: packet.PUBLISH, Delivery: &b.qos0})
 		} else {

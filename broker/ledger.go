@@ -19,6 +19,7 @@ const (
 	DropReplaced                        // the oldest of a full queue gave way to a newer one: FullDropOldest
 	DropRejected                        // publisher: refused for all because one queue is full: FullReject
 	DropSlow                            // QoS 0: Limits.OutboxBytes wait for the client
+	DropPaced                           // QoS 0: the client subscribes to everything, and Limits.FirehoseRate
 	DropOffline                         // QoS 0: the client of a lasting Session is not connected
 	DropTooLarge                        // larger than the client's Maximum Packet Size
 	DropExpired                         // its Message Expiry Interval passed
@@ -33,7 +34,7 @@ const (
 	dropReasons
 )
 
-var dropNames = [dropReasons]string{"queue full", "replaced by newer", "rejected", "slow consumer", "offline",
+var dropNames = [dropReasons]string{"queue full", "replaced by newer", "rejected", "slow consumer", "paced", "offline",
 	"packet too large", "expired", "refused by client", "session ended", "no subscribers", "denied", "invalid", "withheld", "too many retained", "state full"}
 
 // DropReasons is the number of reasons: they are 0 to DropReasons - 1.

@@ -223,6 +223,9 @@ func (b *batch) revised(s *liveSession, ended []string) {
 		if _, _, shared := topic.SplitShared(filter); shared {
 			b.leaveGroup(s, filter)
 		}
+		if c := s.conn.Load(); c != nil && isFirehose(filter) {
+			c.firehoseEnds()
+		}
 		b.broker.deny(s.info(), ActionKeep, filter, colibri.NotAuthorized)
 	}
 }

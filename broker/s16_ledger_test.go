@@ -197,6 +197,40 @@ func TestLedger(t *testing.T) {
 		p.Expect(puback(1, none), pubrec(2, none))
 		dropped(scene, broker.DropNoSubscribers, "publisher", 3)
 	})
+	run("paced: the client asked for everything", mqtest.All, config(broker.Limits{FirehoseRate: 3}), func(scene *mqtest.Scene) {
+		all, some, shared := scene.Connect("all", resume), scene.Connect("some"), scene.Connect("shared")
+		all.Send(subscribe(1, to("#", 1), to("a", 0)))
+		all.Expect(suback(1, 1, 0))
+		some.Send(subscribe(1, to("+", 0)))
+		some.Expect(suback(1, 0))
+		shared.Send(subscribe(1, to("$share/g/#", 0)))
+		shared.Expect(suback(1, 0))
+		p := scene.Connect("publisher")
+		five := func(id uint16) {
+			p.Send(qos0("a", "1"), qos0("b", "2"), qos0("c", "3"), qos0("a", "4"), qos1(id, "d", "5"))
+			p.Expect(puback(id, 0))
+			for _, free := range []*mqtest.Peer{some, shared} {
+				free.Expect(qos0("a", "1"), qos0("b", "2"), qos0("c", "3"), qos0("a", "4"), qos0("d", "5"))
+			}
+		}
+		five(1)
+		all.Expect(qos0("a", "1"), qos0("b", "2"), qos0("c", "3"), qos1(0, "d", "5"))
+		time.Sleep(time.Second)
+		five(2)
+		all.Expect(qos0("a", "1"), qos0("b", "2"), qos0("c", "3"), qos1(0, "d", "5"))
+		all.Send(puback(1, 0), puback(2, 0))
+		dropped(scene, broker.DropPaced, "all", 2)
+		all.Disconnect()
+		time.Sleep(time.Second)
+		all = scene.Connect("all", resume)
+		five(3)
+		all.Expect(qos0("a", "1"), qos0("b", "2"), qos0("c", "3"), qos1(0, "d", "5"))
+		dropped(scene, broker.DropPaced, "all", 3)
+		all.Send(unsubscribe(9, "#"))
+		all.Expect(unsuback(scene.Version, 9, 0))
+		p.Send(qos0("a", "1"), qos0("a", "2"), qos0("a", "3"), qos0("a", "4"))
+		all.Expect(qos0("a", "1"), qos0("a", "2"), qos0("a", "3"), qos0("a", "4"))
+	})
 	denied := config(broker.Limits{})
 	denied.Authorizer = rules{}
 	run("denied: 0x87", mqtest.All, denied, func(scene *mqtest.Scene) {

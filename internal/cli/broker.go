@@ -297,6 +297,7 @@ func limitsOf(c *config.Config) broker.Limits {
 		l.TopicAliases = c.MaxTopicAliasBroker
 	}
 	l.MessageRate, l.ByteRate, l.ConnectRate = c.Own.MessageRate, c.Own.ByteRate, c.Own.ConnectRate
+	l.FirehoseRate = c.Access.FirehoseRate
 	l.Unauthenticated = c.Own.MaxUnauthenticated
 	l.PerAddress, l.TakeoverPause = c.Abuse.MaxPerAddress, c.Abuse.TakeoverPause
 	l.Subscriptions = c.Own.MaxSubscriptions

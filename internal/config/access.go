@@ -6,7 +6,8 @@ type Access struct {
 	File    string // where the option stands
 	Line    int
 
-	Firehose string // who may subscribe to everything: allow, restrict or refuse
+	Firehose     string // who may subscribe to everything: allow, restrict or refuse
+	FirehoseRate int    // QoS 0 messages a second to a client that does
 }
 
 // firehoses are the values of colibri_firehose.
@@ -24,6 +25,10 @@ func accessOptions() []option {
 		}},
 		{names: words("colibri_firehose"), standard: firehoses[0], set: func(r *reader, v value) error {
 			return r.oneOf(v.text, firehoses, &r.config.Access.Firehose)
+		}},
+		{names: words("colibri_firehose_rate"), kind: number, max: most, standard: "0", set: func(r *reader, v value) error {
+			r.config.Access.FirehoseRate = v.number
+			return nil
 		}},
 	}
 }

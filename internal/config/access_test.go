@@ -7,8 +7,8 @@ import (
 
 // TestAccess holds what a file says about access rules.
 func TestAccess(t *testing.T) {
-	c, err := readText("acl_file rules.acl\ncolibri_firehose restrict\nlistener 1883\n")
-	if want := (Access{ACLFile: "rules.acl", File: "a.conf", Line: 1, Firehose: "restrict"}); err != nil || c.Access != want {
+	c, err := readText("acl_file rules.acl\ncolibri_firehose restrict\ncolibri_firehose_rate 100\nlistener 1883\n")
+	if want := (Access{ACLFile: "rules.acl", File: "a.conf", Line: 1, Firehose: "restrict", FirehoseRate: 100}); err != nil || c.Access != want {
 		t.Errorf("got %+v, %v, want %+v", c.Access, err, want)
 	}
 	for _, text := range []string{"colibri_firehose pace", "acl_file", "per_listener_settings true\nlistener 1883\nacl_file x"} {
