@@ -170,7 +170,7 @@ type ConnectRequest struct {
 	TLS         *tls.ConnectionState // nil without TLS
 	Properties  colibri.Properties
 
-	Rights any // see ClientInfo; an Authenticator may set it
+	Rights any // see ClientInfo; an Authenticator may set it when there is an Authorizer, without which the client is refused
 }
 
 // Authenticator decides who may connect.

@@ -108,6 +108,9 @@ func (b *Broker) accept(caller context.Context, nc net.Conn) (c *conn, early []b
 	} else if err == nil && b.authenticator != nil {
 		err = b.authenticator.Authenticate(ctx, r) // [MQTT-3.1.4-2]
 	}
+	if err == nil && r.Rights != nil && b.authorizer == nil {
+		err = errNoAuthorizer
+	}
 	if err == nil {
 		err = b.admitWill(p, r)
 	}
@@ -128,6 +131,9 @@ func (b *Broker) accept(caller context.Context, nc net.Conn) (c *conn, early []b
 	nc.SetDeadline(time.Time{})
 	return b.welcome(nc, p, r, auth), early
 }
+
+// errNoAuthorizer refuses a client whose rights would be lost.
+var errNoAuthorizer = refusal(colibri.NotAuthorized, "", "the client has rights of its own, and this Server has nobody who knows them")
 
 // connectBytes is what a connection holds that has not sent its CONNECT. It grows with what
 // comes.

@@ -429,3 +429,20 @@ func TestReauthorizeRunning(t *testing.T) {
 		}
 	})
 }
+
+// TestRightsWithoutAuthorizer shows that rights which nobody would ask do not get lost.
+func TestRightsWithoutAuthorizer(t *testing.T) {
+	config := broker.Config{Authenticator: authenticate(func(r *broker.ConnectRequest) error {
+		r.Rights = &page{}
+		return nil
+	})}
+	mqtest.Run(t, "refused", mqtest.V5, config, func(scene *mqtest.Scene) {
+		p := scene.Dial()
+		p.Send(p.NewConnect("client"))
+		p.ExpectClosed(&packet.Connack{Code: colibri.NotAuthorized})
+	})
+	config.Authorizer = forbid("nobody")
+	mqtest.Run(t, "taken", mqtest.V5, config, func(scene *mqtest.Scene) {
+		scene.Connect("client")
+	})
+}

@@ -26,8 +26,14 @@ func (a *Access) Permissions(c broker.ClientInfo) broker.Permissions {
 	return permissions{a.rights(c), a.Firehose}
 }
 
+// foreign stands for rights that nobody here knows how to read: they allow nothing.
+var foreign = &acl.Rules{Source: "rights of an unknown kind"}
+
 func (a *Access) rights(c broker.ClientInfo) *acl.Rights {
-	own, _ := c.Rights.(*acl.Rules)
+	own, known := c.Rights.(*acl.Rules)
+	if c.Rights != nil && !known {
+		own = foreign
+	}
 	return a.set.Load().Rights(acl.Client{ID: c.ClientID, User: c.UserName}, own)
 }
 

@@ -39,6 +39,10 @@ func TestAccess(t *testing.T) {
 	if p = a.Permissions(token); p.Publish("t", 0, false) != colibri.Success || p.Receive("a") {
 		t.Error("the rules of a token do not decide alone")
 	}
+	token.Rights = "everything"
+	if p = a.Permissions(token); p.Publish("t", 0, false) != colibri.NotAuthorized || p.Receive("a") {
+		t.Error("rights of an unknown kind allow something")
+	}
 	if d := a.Decide(anna, acl.Publish, "a"); d.Allowed || d.Rule.Text != "no rule allows it" {
 		t.Errorf("Decide: got %+v", d)
 	}

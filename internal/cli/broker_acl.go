@@ -42,7 +42,8 @@ func (s *brokerServer) useRules(rules *acl.Set) {
 }
 
 // authorizer returns who decides what clients may do; nil when nothing is forbidden, which
-// costs nothing.
+// costs nothing. It must not be nil when a Checker gives clients rights of their own: the
+// broker refuses them then.
 func (s *brokerServer) authorizer() broker.Authorizer {
 	if s.config.Access.ACLFile == "" && s.access.Firehose == acl.FirehoseAllow {
 		return nil
