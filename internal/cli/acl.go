@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 
@@ -22,6 +23,7 @@ type aclOptions struct {
 	arguments  []string
 	configFile string
 	file       string
+	roles      string
 	client     acl.Client
 	json, help bool
 }
@@ -40,6 +42,8 @@ var aclFlags = []aclFlag{
 		apply: func(o *aclOptions, value string) { o.configFile = value }},
 	{names: []string{"--file"}, verbs: "explain", value: "ACL", help: "take the rules from the ACL file ACL",
 		apply: func(o *aclOptions, value string) { o.file = value }},
+	{names: []string{"--roles"}, verbs: "explain", value: "JSON", help: "take the rules from the roles and groups in JSON, a state file of Mosquitto's dynamic security; the broker does not read it yet",
+		apply: func(o *aclOptions, value string) { o.roles = value }},
 	{names: []string{"-u", "--user"}, verbs: "explain", value: "USER", help: "User Name of the client; without it, the client is anonymous",
 		apply: func(o *aclOptions, value string) { o.client.User = value }},
 	{names: []string{"-i", "--client"}, verbs: "explain", value: "ID", help: "Client Identifier, for %c in patterns",
@@ -84,7 +88,7 @@ func completeACL(args []string, typed string) ([]cobra.Completion, cobra.ShellCo
 		return offers, cobra.ShellCompDirectiveNoFileComp
 	}
 	switch last := args[len(args)-1]; {
-	case last == "-c" || last == "--config-file" || last == "--file":
+	case last == "-c" || last == "--config-file" || last == "--file" || last == "--roles":
 		return nil, cobra.ShellCompDirectiveDefault
 	case strings.HasPrefix(typed, "-"):
 		for _, f := range aclFlags {
@@ -143,6 +147,8 @@ func parseACLOptions(args []string) (*aclOptions, error) {
 		return o, usagef("Say what to do: explain or check.")
 	case o.file != "" && o.configFile != "":
 		return o, usagef("Give an ACL file or a configuration, not both.")
+	case o.roles != "" && o.file+o.configFile != "":
+		return o, usagef("'--roles' stands alone: leave '--file' and '-c' out.")
 	}
 	return o, nil
 }
@@ -179,8 +185,26 @@ func (o *aclOptions) rules() (*config.Config, *acl.Set, error) {
 		set, err := readRules(c)
 		return c, set, err
 	}
+	if o.roles != "" {
+		model, err := readRoles(o.roles)
+		return c, &acl.Set{Model: model}, err
+	}
 	file, err := acl.ReadFile(o.file)
 	return c, &acl.Set{File: file}, err
+}
+
+// readRoles reads a file of roles and groups.
+func readRoles(path string) (*acl.Model, error) {
+	source, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer source.Close()
+	model, err := acl.ReadModel(source)
+	if err != nil {
+		return nil, fmt.Errorf("in %s: %w", path, err)
+	}
+	return model, nil
 }
 
 // checkACL is "acl check".
@@ -261,7 +285,7 @@ func (o *aclOptions) asked() (acl.Action, error) {
 		return 0, usagef("There is a second topic, '%s'; give one, in quotes when it has spaces.", o.arguments[2])
 	case !slices.Contains(aclActions, o.arguments[0]):
 		return 0, usagef("'%s' is none of publish, subscribe and receive.", o.arguments[0])
-	case o.file == "" && o.configFile == "":
+	case o.file+o.configFile+o.roles == "":
 		return 0, usagef("Say where the rules are: --file and an ACL file, or -c and a configuration.")
 	}
 	action, _ := acl.ParseAction(o.arguments[0])

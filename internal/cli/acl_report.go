@@ -12,9 +12,11 @@ import (
 
 // aclRule is a rule as JSON shows it. The keys of this file are read by scripts.
 type aclRule struct {
-	File string `json:"file,omitempty"`
-	Line int    `json:"line,omitempty"`
-	Text string `json:"text"`
+	File  string `json:"file,omitempty"`
+	Line  int    `json:"line,omitempty"`
+	Role  string `json:"role,omitempty"`
+	Index int    `json:"index,omitempty"` // in the role, from 1
+	Text  string `json:"text"`
 }
 
 // aclExplanation is what explain prints with --json.
@@ -53,7 +55,7 @@ type aclWarning struct {
 	Text string `json:"text"`
 }
 
-func ruleJSON(r *acl.Rule) aclRule { return aclRule{r.File, r.Line, r.Text} }
+func ruleJSON(r *acl.Rule) aclRule { return aclRule{r.File, r.Line, r.Role, r.Index, r.Text} }
 
 func printJSON(env *invocation, v any) bool {
 	encoder := json.NewEncoder(env.stdout)

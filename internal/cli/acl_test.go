@@ -42,6 +42,11 @@ func TestACL(t *testing.T) {
 	odd, _ := writeRules(t, "pattern read a\n")
 	bare := writeConfig(t, "listener 0 127.0.0.1\n")
 	missing := writeConfig(t, "acl_file /nonexistent.acl\n")
+	roles := filepath.Join(t.TempDir(), "roles.json")
+	if err := os.WriteFile(roles, []byte(`{"clients":[{"username":"anna","roles":[{"rolename":"door"}]}],
+		"roles":[{"rolename":"door","acls":[{"acltype":"publishClientSend","topic":"house/%c","allow":true}]}]}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	const seeHelp = "\nUse 'colibri acl --help' to see usage.\n"
 	for _, test := range []struct {
 		args           string
@@ -60,6 +65,11 @@ func TestACL(t *testing.T) {
 		{"explain -c CONF subscribe #", 1, "denied: colibri_firehose restrict: no rule of this client names exactly this Topic Filter\n" +
 			"Looked at, in this order:\n  colibri_firehose restrict: no rule of this client names exactly this Topic Filter - denies it\n", ""},
 		{"explain -c BARE publish x", 0, "allowed: there are no rules\nLooked at, in this order:\n  there are no rules - allows it\n", ""},
+		{"explain --roles ROLES -u anna -i door publish house/door", 0, "allowed: role 'door', rule 1 (publishClientSend house/%c allow)\nLooked at, in this order:\n" +
+			"  role 'door', rule 1: publishClientSend house/%c allow, which is house/door for this client - allows it\n", ""},
+		{"explain --roles ROLES receive x", 1, "denied: defaultACLAccess publishClientReceive deny\nLooked at, in this order:\n  defaultACLAccess publishClientReceive deny - denies it\n", ""},
+		{"explain --roles FILE receive x", 3, "", "Error: In FILE: the roles cannot be read: invalid character 'o' in literal true (expecting 'r').\n"},
+		{"explain --roles ROLES -c CONF receive x", 3, "", "Error: '--roles' stands alone: leave '--file' and '-c' out.\n" + seeHelp},
 		{"explain publish x", 3, "", "Error: Say where the rules are: --file and an ACL file, or -c and a configuration.\n" + seeHelp},
 		{"explain --file FILE publish", 3, "", "Error: Say what to explain: publish, subscribe or receive, and a topic.\n" + seeHelp},
 		{"explain --file FILE publish a b", 3, "", "Error: There is a second topic, 'b'; give one, in quotes when it has spaces.\n" + seeHelp},
@@ -85,7 +95,7 @@ func TestACL(t *testing.T) {
 		{"check -c CONF FILE", 3, "", "Error: Give an ACL file or a configuration, not both.\n" + seeHelp},
 		{"check --json BAD", 3, `{"ok":false,"error":"BAD:2: 'maybe' is none of read, write, readwrite and deny; a topic with spaces needs one of them before it.","file":"BAD","line":2,"rules":0,"users":0,"warnings":[]}` + "\n", ""},
 	} {
-		named := strings.NewReplacer("MISSING", missing, "FILE", file, "CONF", conf, "BADCONF", badConf, "BAD", bad, "ODD", odd, "BARE", bare)
+		named := strings.NewReplacer("MISSING", missing, "ROLES", roles, "FILE", file, "CONF", conf, "BADCONF", badConf, "BAD", bad, "ODD", odd, "BARE", bare)
 		exit, stdout, stderr := call(t, append([]string{"colibri", "acl"}, strings.Fields(named.Replace(test.args))...)...)
 		got := fmt.Sprintf("exit code %d\n%s%s", exit, stdout, stderr)
 		want := fmt.Sprintf("exit code %d\n%s%s", test.exit, named.Replace(test.stdout), named.Replace(test.stderr))
