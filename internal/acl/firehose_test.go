@@ -38,6 +38,8 @@ func TestFirehose(t *testing.T) {
 		{FirehoseRestrict, &Set{Model: model}, "anna", "#", true},
 		{FirehoseRestrict, &Set{Model: model}, "anna", "+/#", false},
 		{FirehoseAllow, &Set{Model: model}, "anna", "+/#", true},
+		{FirehoseAllow, &Set{Model: model}, "anna", "$share/g/x", true},
+		{FirehoseAllow, &Set{Model: model}, "anna", "$SYS/x", true},
 	} {
 		r := test.set.Rights(Client{ID: "c", User: test.user}, nil)
 		d := test.rule.Subscribe(r, test.filter)

@@ -13,7 +13,9 @@ import (
 // those with the higher priority first; then those of its groups, likewise; then the
 // DefaultAccess of the kind of access. In a role the rules with the higher priority come
 // first. Clients are known by User Name; those without one have the roles of
-// AnonymousGroup. A client that is not known may do nothing.
+// AnonymousGroup. A client that is not known may do nothing. In a pattern about Subscriptions
+// a wildcard stands for everything, also for what begins with "$", and so for Shared
+// Subscriptions, as in Mosquitto.
 type Model struct {
 	DefaultAccess  DefaultAccess `json:"defaultACLAccess"`
 	AnonymousGroup string        `json:"anonymousGroup,omitempty"`
@@ -89,9 +91,9 @@ var ruleTypes = map[string]struct {
 	"publishClientSend":    {Publish, matches},
 	"publishClientReceive": {Receive, matches},
 	"subscribeLiteral":     {Subscribe, equals},
-	"subscribePattern":     {Subscribe, covers},
+	"subscribePattern":     {Subscribe, spans},
 	"unsubscribeLiteral":   {Unsubscribe, equals},
-	"unsubscribePattern":   {Unsubscribe, covers},
+	"unsubscribePattern":   {Unsubscribe, spans},
 }
 
 // modelRule is a RoleRule that has been looked up.

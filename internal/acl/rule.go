@@ -88,6 +88,7 @@ type how uint8
 const (
 	matches how = iota // a topic that the filter matches
 	covers             // a Topic Filter that matches nothing the filter does not match
+	spans              // as covers, but a wildcard at the beginning stands for "$" as well
 	equals             // exactly this Topic Filter
 	always             // anything
 )
@@ -108,6 +109,8 @@ func (e *entry) decides(text string) bool {
 		return len(text) >= e.fixed && text[:e.fixed] == e.filter[:e.fixed] && topic.Match(e.filter, text)
 	case covers:
 		return coversEither(e, text, Covers)
+	case spans:
+		return coversEither(e, text, coversLevels)
 	case equals:
 		return coversEither(e, text, func(a, b string) bool { return a == b })
 	}
@@ -145,6 +148,11 @@ func Covers(rule, filter string) bool {
 	if filter != "" && filter[0] == '$' && rule != "" && (rule[0] == '+' || rule[0] == '#') {
 		return false
 	}
+	return coversLevels(rule, filter)
+}
+
+// coversLevels is Covers without the rule about "$".
+func coversLevels(rule, filter string) bool {
 	for {
 		ruleLevel, ruleRest, moreRule := strings.Cut(rule, "/")
 		if ruleLevel == "#" && !moreRule {

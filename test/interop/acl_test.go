@@ -187,6 +187,9 @@ func askACL(t *testing.T, b *broker, c aclCase) (a aclAnswer) {
 	return a
 }
 
+// clientPassword is what all clients with a User Name send.
+const clientPassword = "password"
+
 // aclPeer is a connection of a 5.0 client that sees each packet.
 type aclPeer struct {
 	net.Conn
@@ -202,7 +205,7 @@ func dialACL(t *testing.T, b *broker, user, id string) *aclPeer {
 	nc.SetDeadline(time.Now().Add(patience))
 	p := &aclPeer{nc, t}
 	p.send(&packets.Connect{ProtocolName: "MQTT", ProtocolVersion: 5, CleanStart: true, ClientID: id, UsernameFlag: user != "", Username: user,
-		Properties: &packets.Properties{}})
+		PasswordFlag: user != "", Password: []byte(clientPassword), Properties: &packets.Properties{}})
 	answer := p.next().Content.(*packets.Connack)
 	if answer.ReasonCode != 0 {
 		t.Fatalf("%s refused user %q with 0x%02x", b.kind, user, answer.ReasonCode)
