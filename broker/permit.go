@@ -242,24 +242,24 @@ func (b *Broker) Reauthorize() {
 		return
 	}
 	b.ruleChanges.Add(1)
-	b.registry.mu.Lock()
-	all := make([]*liveSession, 0, len(b.registry.sessions))
-	for _, s := range b.registry.sessions {
-		all = append(all, s)
-	}
-	b.registry.mu.Unlock()
 	batch := b.takeBatch()
 	defer batch.giveBack()
-	for _, s := range all {
-		batch.now = time.Now()
-		s.mu.Lock()
-		var ended []string
-		if a := s.access.Load(); a != nil && !s.ended {
-			s.access.Store(&access{a.client, b.authorizer.Permissions(a.client)})
-			ended = batch.revise(s)
-		}
-		s.mu.Unlock()
-		batch.revised(s, ended)
-		batch.recordAndReply()
+	for _, s := range b.registry.all() {
+		batch.reauthorize(s)
 	}
+}
+
+// reauthorize is Reauthorize for one Session.
+func (b *batch) reauthorize(s *liveSession) {
+	defer b.broker.decisions.end(b.broker.decisions.begin())
+	b.now = time.Now()
+	s.mu.Lock()
+	var ended []string
+	if a := s.access.Load(); a != nil && !s.ended {
+		s.access.Store(&access{a.client, b.broker.authorizer.Permissions(a.client)})
+		ended = b.revise(s)
+	}
+	s.mu.Unlock()
+	b.revised(s, ended)
+	b.recordAndReply()
 }
