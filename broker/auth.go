@@ -197,7 +197,7 @@ func (b *Broker) authenticate(ctx context.Context, nc net.Conn, p *packet.Connec
 // may be secret, and nothing that holds on to the packet.
 func requestAgain(r *ConnectRequest) *ConnectRequest {
 	again := *r
-	again.HasPassword, again.Password, again.Properties = false, nil, nil
+	again.HasPassword, again.Password, again.Properties, again.conn = false, nil, nil, nil
 	for _, property := range r.Properties {
 		if property.ID != colibri.AuthenticationData {
 			again.Properties = append(again.Properties, property)

@@ -171,6 +171,8 @@ type ConnectRequest struct {
 	Properties  colibri.Properties
 
 	Rights any // see ClientInfo; an Authenticator may set it when there is an Authorizer, without which the client is refused
+
+	conn net.Conn // for Departed
 }
 
 // Authenticator decides who may connect.

@@ -125,6 +125,9 @@ func (b *Broker) accept(caller context.Context, nc net.Conn) (c *conn, early []b
 		if late && caller.Err() == nil && !b.closing.Load() {
 			b.limited(ClientInfo{}, LimitConnectTime)
 		}
+		if reached, ok := errors.AsType[*LimitError](err); ok {
+			b.limited(r.client(), reached.Limit)
+		}
 		b.refuse(nc, p, err)
 		return nil, nil
 	}
@@ -231,7 +234,7 @@ func (b *Broker) admit(nc net.Conn, p *packet.Connect) (*ConnectRequest, error) 
 	}
 	r := &ConnectRequest{Version: p.Version, ClientID: strings.Clone(p.ClientID), HasUserName: p.HasUserName, UserName: strings.Clone(p.UserName),
 		HasPassword: p.HasPassword, Password: p.Password, RemoteAddr: nc.RemoteAddr(), LocalAddr: nc.LocalAddr(),
-		Properties: p.Properties}
+		Properties: p.Properties, conn: nc}
 	if secure, ok := nc.(interface{ ConnectionState() tls.ConnectionState }); ok { // a *tls.Conn, or what wraps one
 		if state := secure.ConnectionState(); state.HandshakeComplete {
 			r.TLS = &state

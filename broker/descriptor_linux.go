@@ -3,6 +3,8 @@ package broker
 import (
 	"syscall"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // The descriptors are non-blocking, so these calls return at once. They go past the
@@ -34,3 +36,6 @@ func writeDescriptor(fd uintptr, b []byte, more bool) (int, error) {
 }
 
 const msgMore = 0x8000 // MSG_MORE, which package syscall lacks
+
+// hangupEvents are what poll tells of a peer that has closed its end.
+const hangupEvents = unix.POLLRDHUP

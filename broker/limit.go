@@ -31,12 +31,15 @@ const (
 	LimitAddress                      // closed at once: Limits.PerAddress
 	LimitTakeovers                    // a Client Identifier that is taken over again and again; see Flapping
 	LimitTakeoverTable                // a takeover that was not watched for that, as too many others are
+	LimitLogins                       // refused by an Authenticator: 0x8A. Too many failed logins before
+	LimitLoginQueue                   // refused by an Authenticator: 0x89. Too many logins at once
 	limits
 )
 
 var limitNames = [limits]string{"connections", "unauthenticated connections", "time to CONNECT", "size of CONNECT",
 	"connection rate", "Keep Alive", "Session Expiry Interval", "packet size", "Receive Maximum", "Topic Alias",
-	"subscriptions", "topic levels or bytes", "message rate", "byte rate", "PROXY header", "connections of an address", "takeovers", "watched takeovers"}
+	"subscriptions", "topic levels or bytes", "message rate", "byte rate", "PROXY header", "connections of an address", "takeovers", "watched takeovers",
+	"failed logins", "logins that wait"}
 
 // LimitCount is the number of these limits: they are 0 to LimitCount - 1.
 const LimitCount = int(limits)
@@ -56,6 +59,19 @@ func (b *Broker) TurnedAway(remote net.Addr, l Limit) {
 	b.counters.limited[l].Add(1)
 	b.emit(Limited{Remote: remote, Limit: l})
 }
+
+// LimitError is an error by which an Authenticator, or the Exchange of a Method, refuses a
+// client because of a limit of its own: the broker counts it.
+type LimitError struct {
+	Limit Limit
+	Err   error // what becomes of the client: see Authenticator
+}
+
+// Error returns that of Err.
+func (e *LimitError) Error() string { return e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *LimitError) Unwrap() error { return e.Err }
 
 // limitOf returns the limit whose answer code is, when we end a connection with it.
 func limitOf(code colibri.ReasonCode) (l Limit, ok bool) {

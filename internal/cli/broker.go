@@ -245,6 +245,9 @@ func runBroker(env *invocation, args []string) int {
 	if err != nil {
 		fmt.Fprintf(env.stderr, "Error: %s.\n", err)
 		return exitConfig
+	if err := checkLogins(c); err != nil {
+		fmt.Fprintf(env.stderr, "Error: %s\n", sentence(escaped(err.Error(), 1<<12)))
+		return exitConfig
 	}
 	if o.test {
 		for _, w := range c.Warnings {
@@ -360,6 +363,7 @@ type brokerServer struct {
 
 	reloading  sync.Mutex // one reload at a time
 	publishSys atomic.Pointer[func(topic, text string)]
+	logins     logins
 }
 
 // serve listens, serves, and shuts down when the program is told to end.
@@ -374,6 +378,9 @@ func (s *brokerServer) serve() (err error) {
 	}
 	defer s.log.close()
 	s.log.audit = newAudit(s.log, s.access)
+	if err := s.openLogins(); err != nil {
+		return err
+	}
 	if err := s.listen(); err != nil {
 		return err
 	}
@@ -407,7 +414,8 @@ func (s *brokerServer) serve() (err error) {
 		CheckpointBytes: checkpointBytes(s.config.Own),
 		LogQuota:        int64(s.config.Own.StateQuota),
 		LogFailed:       func(err error) { logFailed <- err },
-		Authenticator:   doorkeeper{},
+		Authenticator:   doorkeeper{s.logins.guard},
+		Methods:         s.logins.methods(),
 		Authorizer:      s.authorizer(),
 		Limits:          s.limits,
 		Without:         withoutOf(s.config),

@@ -258,7 +258,11 @@ func (s *brokerServer) open(scheme, host string, l *config.Listener, place strin
 		name = net.JoinHostPort(host, strconv.Itoa(l.Port))
 		where = (&url.URL{Scheme: scheme, Host: name}).String()
 	}
-	bound := &boundListener{chain: s.chain(l), most: l.MaxConnections, log: s.log, webSocket: l.WebSocket, proxy: l.Proxy.Version > 0}
+	chain, err := s.chain(l)
+	if err != nil {
+		return nil, err
+	}
+	bound := &boundListener{chain: chain, most: l.MaxConnections, log: s.log, webSocket: l.WebSocket, proxy: l.Proxy.Version > 0}
 	o := transport.Options{
 		SocketMode: l.Socket.Mode, SocketOwner: l.Socket.Owner, SocketGroup: l.Socket.Group,
 		WebSocket:  transport.WebSocketOptions{Origins: l.Origins, HeaderBytes: s.config.WebSocketHeaderBytes, Refused: bound.refused},

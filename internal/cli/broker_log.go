@@ -62,6 +62,7 @@ type brokerLog struct {
 	audit   *audit                       // of what clients were denied; nil for none
 	dropped [broker.DropReasons]rareLine // messages
 	limited [broker.LimitCount]rareLine  // times
+	bans    rareLine
 }
 
 // logLine is a line with its end. kind says where it is published, logNowhere for a line
@@ -144,6 +145,9 @@ func (l *brokerLog) close() {
 	}
 	if l.audit != nil {
 		l.audit.close()
+	}
+	if n := l.bans.count.Swap(0); n > 0 {
+		l.printf(logWarning, "Banned for failed logins: %d times more.", n)
 	}
 	l.once.Do(func() { close(l.stop) })
 	<-l.ended

@@ -28,6 +28,7 @@ type Config struct {
 	Listeners []Listener
 
 	AllowAnonymous Choice // for listeners that do not say it themselves
+	PasswordFile   string // for listeners that do not name one themselves; empty for none
 	MaxConnections int    // Network Connections of all listeners; below 0: no limit
 
 	MaxInflightMessages int // QoS 1 and 2 messages on their way to one client; 0: no limit
@@ -60,6 +61,7 @@ type Config struct {
 	Own    Own
 	Abuse  Abuse
 	Access Access
+	Login  Login
 
 	// Warnings are what the person who wrote the file should know, although the
 	// broker starts.
@@ -85,7 +87,8 @@ type Listener struct {
 	Proxy Proxy // the PROXY protocol in front of each connection
 
 	AllowAnonymous Choice
-	MaxConnections int // below 0: no limit
+	PasswordFile   string // with per_listener_settings; empty for Config.PasswordFile
+	MaxConnections int    // below 0: no limit
 }
 
 // User is the option user and where it stands.
@@ -131,6 +134,7 @@ func Default() *Config {
 		RetainAvailable:     true,
 		Own:                 Own{WhenFull: whenFull[0], ShareStrategy: shareStrategies[0], Sync: syncs[0], Checkpoint: 48 << 20, MaxUnauthenticated: 10_000, MaxTopicLevels: 200},
 		Access:              Access{Firehose: firehoses[0]},
+		Login:               defaultLogin(),
 		SysInterval:         10 * time.Second,
 		Log: Log{
 			Stderr: true,

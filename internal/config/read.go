@@ -47,9 +47,10 @@ type reader struct {
 	standard     Listener // the default listener, of the options before the first
 	standardUsed bool
 
-	perListener bool
-	destined    bool // a log_dest was read
-	typed       bool // a log_type was read
+	perListener  bool
+	passwordLine Warning // where the default listener got its password_file
+	destined     bool    // a log_dest was read
+	typed        bool    // a log_type was read
 }
 
 func newReader(path string) *reader {
@@ -430,6 +431,7 @@ func (r *reader) finish() (*Config, error) {
 				"allow_anonymous stands before the first listener and has no effect, because per_listener_settings is true"})
 		}
 	}
+	r.placePasswords()
 	for _, l := range r.listeners {
 		c.Listeners = append(c.Listeners, *l)
 	}

@@ -63,6 +63,25 @@ func TestRead(t *testing.T) {
 			c.Listeners = []Listener{at(3, 1883, "")}
 			c.Warnings = []Warning{{"a.conf", 2, "allow_anonymous stands before the first listener and has no effect, because per_listener_settings is true"}}
 		}},
+		{"password_file /etc/my users\nlistener 1883", func(c *Config) {
+			c.PasswordFile, c.Listeners = "/etc/my users", []Listener{at(2, 1883, "")}
+		}},
+		{"per_listener_settings true\nlistener 1883\npassword_file a\nlistener 1884", func(c *Config) {
+			c.Listeners = []Listener{at(2, 1883, ""), at(4, 1884, "")}
+			c.Listeners[0].PasswordFile = "a"
+		}},
+		{"per_listener_settings true\npassword_file a", func(c *Config) { c.PasswordFile = "a" }},
+		{"per_listener_settings true\npassword_file a\nport 1884", func(c *Config) {
+			c.Listeners = []Listener{at(3, 1884, "")}
+			c.Listeners[0].PasswordFile = "a"
+		}},
+		{"per_listener_settings true\npassword_file a\nlistener 1883", func(c *Config) {
+			c.Listeners = []Listener{at(3, 1883, "")}
+			c.Warnings = []Warning{{"a.conf", 2, "password_file stands before the first listener and has no effect, because per_listener_settings is true"}}
+		}},
+		{"colibri_login_checks 3\ncolibri_login_queue 7\ncolibri_login_remember 0\ncolibri_login_failures 2\ncolibri_login_ban 60\ncolibri_scram_file s", func(c *Config) {
+			c.Login = Login{Checks: 3, Queue: 7, Failures: 2, Ban: time.Minute, Scram: "s"}
+		}},
 		{"port 1884", func(c *Config) { c.Listeners = []Listener{at(1, 1884, "")} }},
 		{"listener 1885\nport 1884\nbind_address 127.0.0.1", func(c *Config) {
 			c.Listeners = []Listener{at(2, 1884, "127.0.0.1"), at(1, 1885, "")}
@@ -238,7 +257,7 @@ func TestMistakes(t *testing.T) {
 // TestNeverIgnored covers the options that protect something: the broker must not start
 // as if they were not there.
 func TestNeverIgnored(t *testing.T) {
-	for _, name := range words(`password_file plugin global_plugin plugin_opt_password_file auth_plugin auth_opt_x
+	for _, name := range words(`plugin global_plugin plugin_opt_auth_plugin auth_opt_x
 		plugin_load plugin_use tls_engine tls_engine_kpass_sha1 psk_file psk_hint
 		clientid_prefixes mount_point bind_interface socket_domain connection bridge_cafile address topic
 		http_dir`) {

@@ -51,7 +51,6 @@ type value struct {
 
 // What this version lacks, for option.refused.
 const (
-	noUsers   = "has no users, passwords and access rules yet"
 	noHTTP    = "serves no HTTP yet"
 	noBridges = "has no bridges to other brokers yet"
 	noPlugins = "loads no plugins"
@@ -174,7 +173,8 @@ func init() {
 			r.perListener = v.yes
 			return nil
 		}},
-		{names: words("password_file clientid_prefixes"), refused: noUsers},
+		{names: words("password_file"), set: (*reader).passwordFile},
+		{names: words("clientid_prefixes"), refused: notYet},
 		{names: words("plugin global_plugin plugin_load plugin_use auth_plugin"), refused: noPlugins},
 		{names: words("auth_plugin_deny_special_chars"), kind: boolean, ignored: true},
 
@@ -297,6 +297,7 @@ func init() {
 	options = append(options, proxyOptions()...)
 	options = append(options, abuseOptions()...)
 	options = append(options, accessOptions()...)
+	options = append(options, loginOptions()...)
 }
 
 func words(names string) []string { return strings.Fields(names) }

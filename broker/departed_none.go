@@ -1,0 +1,5 @@
+//go:build !unix
+
+package broker
+
+func hungUp(uintptr) bool { return false }
