@@ -245,6 +245,7 @@ func runBroker(env *invocation, args []string) int {
 	if err != nil {
 		fmt.Fprintf(env.stderr, "Error: %s.\n", err)
 		return exitConfig
+	}
 	if err := checkLogins(c); err != nil {
 		fmt.Fprintf(env.stderr, "Error: %s\n", sentence(escaped(err.Error(), 1<<12)))
 		return exitConfig

@@ -84,7 +84,7 @@ func newLibraryClient(userName, password string) (*scram.Client, error) {
 	if password == "" {
 		return nil, errors.New("scram: the password is empty")
 	}
-	if _, err := prepare(userName); err != nil && userName != "" {
+	if _, err := PrepareName(userName); err != nil && userName != "" {
 		return nil, errors.New("scram: the user name holds characters that SASLprep (RFC 4013) prohibits")
 	}
 	client, err := scram.SHA256.NewClient(userName, password, "")
@@ -94,8 +94,8 @@ func newLibraryClient(userName, password string) (*scram.Client, error) {
 	return client.WithMinIterations(MinIterations), nil
 }
 
-// prepare brings a user name into the form in which it is compared (RFC 5802 section 5.1).
-func prepare(userName string) (string, error) {
+// PrepareName brings a user name into the form in which it is compared (RFC 5802 section 5.1).
+func PrepareName(userName string) (string, error) {
 	prepared, err := stringprep.SASLprep.Prepare(userName)
 	if err != nil || prepared == "" {
 		return "", errors.New("no such user name is possible")

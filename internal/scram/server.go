@@ -141,7 +141,7 @@ func checkFirst(message string) error {
 // credentials looks a user up. For one that does not exist it returns some that nobody
 // can meet, and that look like the others.
 func (e *ServerExchange) credentials(ctx context.Context, userName string) (scram.StoredCredentials, error) {
-	prepared, err := prepare(userName)
+	prepared, err := PrepareName(userName)
 	if err != nil {
 		return scram.StoredCredentials{}, refusal("the user name is malformed")
 	}
