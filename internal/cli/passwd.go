@@ -243,7 +243,7 @@ func (o *passwdOptions) open() (*passwd.Edit, error) {
 		return edit, nil
 	}
 	if line, ok := errors.AsType[*passwd.LineError](err); ok {
-		return nil, fmt.Errorf("Corrupt password file at line %d: %s.", line.Line, line.Text)
+		return nil, usagef("Corrupt password file at line %d: %s.", line.Line, line.Text)
 	}
 	text := "it is not a regular file, or too large"
 	if cause, ok := errors.AsType[syscall.Errno](err); ok {
@@ -253,7 +253,7 @@ func (o *passwdOptions) open() (*passwd.Edit, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		hint = " To make a new one, add -c."
 	}
-	return nil, fmt.Errorf("Unable to open password file %s. %s.%s", shown(o.file), capitalised(text), hint)
+	return nil, usagef("Unable to open password file %s. %s.%s", shown(o.file), capitalised(text), hint)
 }
 
 // apply changes the file as it is in memory. It returns what becomes of a password, and

@@ -3,7 +3,6 @@ package cli
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -14,9 +13,9 @@ import (
 
 // What can go wrong with a password that is typed, in the words of mosquitto_passwd.
 var (
-	errMismatch    = errors.New("Passwords do not match.")
-	errEmpty       = errors.New("Empty password.")
-	errInterrupted = errors.New("Interrupted; nothing was changed.")
+	errMismatch    error = usagef("Passwords do not match.")
+	errEmpty       error = usagef("Empty password.")
+	errInterrupted error = usagef("Interrupted; nothing was changed.")
 )
 
 // askPassword asks for a password twice. A terminal does not show it. What is no terminal gives
@@ -26,6 +25,13 @@ func (env *invocation) askPassword() (string, error) {
 	terminal := false
 	if file := plainFile(env.stdin); file != nil && term.IsTerminal(int(file.Fd())) {
 		terminal = true
+		fd := int(file.Fd())
+		before, err := term.GetState(fd)
+		if err != nil {
+			return "", usagef("The terminal cannot hide what is typed: %v.", err)
+		}
+		defer term.Restore(fd, before)
+		hideTyping(fd)
 		next = func() (string, error) { return env.readHidden(file) }
 	}
 	fmt.Fprint(env.stderr, "Password: ")
@@ -35,7 +41,7 @@ func (env *invocation) askPassword() (string, error) {
 	case env.ctx.Err() != nil:
 		return "", errInterrupted
 	case err != nil && err != io.EOF:
-		return "", fmt.Errorf("The password cannot be read: %w.", err)
+		return "", usagef("The password cannot be read: %v.", err)
 	case first == "":
 		return "", errEmpty
 	}
@@ -62,23 +68,18 @@ func lineReader(r io.Reader) func() (string, error) {
 }
 
 // readHidden reads a line from a terminal that shows nothing of it meanwhile. A signal ends
-// it, and the terminal is as before.
+// it; the caller then puts the terminal back.
 func (env *invocation) readHidden(terminal *os.File) (string, error) {
-	fd := int(terminal.Fd())
-	before, err := term.GetState(fd)
-	if err != nil {
-		return "", err
-	}
 	ctx, cancel := context.WithCancel(env.ctx)
 	defer cancel()
 	var line []byte
+	var err error
 	go func() { // left behind in its read by a signal, which ends the program
 		defer cancel()
-		line, err = term.ReadPassword(fd)
+		line, err = term.ReadPassword(int(terminal.Fd()))
 	}()
 	<-ctx.Done()
 	if env.ctx.Err() != nil {
-		term.Restore(fd, before)
 		return "", env.ctx.Err()
 	}
 	return string(line), err

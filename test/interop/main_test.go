@@ -39,7 +39,9 @@ var requirements = []requirement{
 	{"mosquitto_pub", "apt-get install mosquitto-clients"},
 	{"mosquitto_sub", "apt-get install mosquitto-clients"},
 	{"mosquitto_rr", "apt-get install mosquitto-clients"},
+	{"mosquitto_passwd", "apt-get install mosquitto"},
 	{"stdbuf", "apt-get install coreutils"},
+	{"script", "apt-get install bsdutils"},
 	{"node", "apt-get install nodejs npm"},
 	{"openssl", "apt-get install openssl"},
 }
@@ -150,7 +152,7 @@ func findColibri(directory string) error {
 		return fmt.Errorf("there is no colibri to test: %v", err)
 	}
 	paths[colibri] = path
-	for _, name := range []string{"mosquitto", "mosquitto_pub", "mosquitto_sub", "mosquitto_rr"} {
+	for _, name := range []string{"mosquitto", "mosquitto_pub", "mosquitto_sub", "mosquitto_rr", "mosquitto_passwd"} {
 		link := filepath.Join(directory, name)
 		if err := os.Symlink(path, link); err != nil {
 			return err
