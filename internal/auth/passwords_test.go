@@ -161,6 +161,9 @@ func TestRemembered(t *testing.T) {
 	if n := len(p.remembered.marks); n != 2 {
 		t.Errorf("got %d remembered, want 2", n)
 	}
+	if err := p.Load(); err != nil || len(p.remembered.marks) != 0 {
+		t.Errorf("after Load: got %d remembered, %v, want none", len(p.remembered.marks), err)
+	}
 }
 
 func TestGate(t *testing.T) {
