@@ -29,6 +29,7 @@ type Passwords struct {
 	file atomic.Pointer[passwd.File]
 
 	remembered remembered
+	compared   atomic.Int64
 }
 
 // NewPasswords reads the file at path. gate bounds how many passwords are compared at once,
@@ -52,6 +53,9 @@ func (p *Passwords) Load() error {
 	p.remembered.forget()
 	return nil
 }
+
+// Compared is how many passwords were compared with a hash.
+func (p *Passwords) Compared() int64 { return p.compared.Load() }
 
 // Name is Checker's.
 func (p *Passwords) Name() string { return "the password file " + p.path }
@@ -87,6 +91,7 @@ func (p *Passwords) Check(ctx context.Context, r *broker.ConnectRequest) (Verdic
 			return Deny, err
 		}
 	}
+	p.compared.Add(1)
 	right := hash.Matches(r.Password)
 	switch {
 	case !known:
