@@ -200,8 +200,10 @@ func TestGate(t *testing.T) {
 		if got, want := g.Stats(), (GateStats{Inside: 2, Waiting: 3, Entered: 2, Refused: 1}); got != want {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
-		close(done)
-		synctest.Wait()
+		for range 5 {
+			done <- struct{}{} // one leaves, and one comes in
+			synctest.Wait()
+		}
 		for i, n := range order {
 			if n != i {
 				t.Errorf("they came in as %v, want the order in which they came", order)
