@@ -250,6 +250,25 @@ func TestScramFile(t *testing.T) {
 			t.Errorf("%s with %s: got %v, want NotAuthorized", c[0], c[1], err)
 		}
 	}
+	host, port, _ := net.SplitHostPort(address)
+	for _, c := range []struct {
+		flags string
+		exit  int
+		want  string // standard error
+	}{
+		{"-V 5 -u ann -P " + secret, 0, ""},
+		{"-V 5 -u ann -P wrong", 135, "Not authorized"},
+		{"-u ann -P x", 1, "--auth-method needs MQTT 5.0: add '-V 5'."},
+		{"-V 5 -u ann", 1, "--auth-method needs a user name and a password: add -u and -P."},
+		{"-V 5 -u ann -P x --auth-method PLAIN", 1, "Unknown authentication method 'PLAIN'; there is SCRAM-SHA-256."},
+		{"-V 5 -u ann -P x\x01", 1, "--auth-method does not take this user name and password"},
+	} {
+		isolate(t)
+		args := append(strings.Fields("colibri pub -t a -m x --auth-method SCRAM-SHA-256 "+c.flags), "-h", host, "-p", port)
+		if exit, _, stderr := call(t, args...); exit != c.exit || !strings.Contains(stderr, c.want) || (exit == 0) != (stderr == "") {
+			t.Errorf("%s: got exit code %d and %q, want %d and %q", c.flags, exit, stderr, c.exit, c.want)
+		}
+	}
 	if exit, _ := pubAs(t, address, "5", "ann", secret); exit != 135 {
 		t.Errorf("ann without SCRAM: got exit code %d, want 135", exit)
 	}

@@ -62,6 +62,7 @@ func (env *invocation) connect(o *options, out *output, tune func(*client.Option
 	if o.password != nil {
 		settings.Password = []byte(*o.password)
 	}
+	o.useMethod(&settings)
 	if o.willTopic != nil {
 		settings.Will = &packet.Will{Topic: *o.willTopic, QoS: o.willQoS, Retain: o.willRetain, Properties: o.properties["will"]}
 		if o.willPayload != nil {

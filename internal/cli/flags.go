@@ -209,6 +209,8 @@ func init() {
 				o.password = &value
 				return nil
 			}},
+		{names: []string{"--auth-method"}, in: all, group: groupIdentity, value: "METHOD", missing: "authentication method", values: []string{scramMethodName},
+			help: "MQTT 5.0: SCRAM-SHA-256 proves that the Password is known and does not send it, and has the server prove the same", apply: setAuthMethod},
 		{names: []string{"-c", "--disable-clean-session"}, in: all, group: groupIdentity,
 			help:  "keep the session on the server after this run; needs -i",
 			apply: set(func(o *options) { o.cleanStart = false })},

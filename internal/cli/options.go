@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/colibri-mqtt/colibri"
+	"github.com/colibri-mqtt/colibri/client"
 	"github.com/colibri-mqtt/colibri/internal/transport"
 	"github.com/colibri-mqtt/colibri/topic"
 )
@@ -51,6 +52,8 @@ type options struct {
 
 	id, idPrefix       *string // nil when not given
 	userName, password *string
+	authMethod         string         // empty for none
+	method             *client.Method // of authMethod; nil without one
 	keepAlive          time.Duration
 	cleanStart         bool
 	sessionExpiry      int64 // seconds; -1 when not given
@@ -143,6 +146,9 @@ func (o *options) check() error {
 		return err
 	}
 	if err := o.checkSession(); err != nil {
+		return err
+	}
+	if err := o.checkAuthMethod(); err != nil {
 		return err
 	}
 	if err := o.checkProperties(); err != nil {
