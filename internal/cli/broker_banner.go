@@ -56,8 +56,8 @@ func (s *brokerServer) banner() {
 	if !s.config.LocalOnly() && len(s.options.ports) > 0 {
 		s.log.printf(logWarning, "Warning: -p has no effect, because %s has listeners of its own.", s.config.File)
 	}
-	if !slices.ContainsFunc(s.listeners, func(l *boundListener) bool { return l.chain.Anonymous || len(l.chain.Checkers) > 0 }) {
-		s.log.printf(logWarning, "Warning: nobody can connect, because this version knows no users yet: add 'allow_anonymous true' to let everybody in.")
+	if !slices.ContainsFunc(s.listeners, func(l *boundListener) bool { return l.chain.Anonymous || s.knowsUsers(l) }) {
+		s.log.printf(logWarning, "Warning: nobody can connect, because no user is known: make a file with 'colibri passwd -c FILE USER' and add 'password_file FILE', or add 'allow_anonymous true' to let everybody in.")
 	}
 }
 
@@ -65,8 +65,8 @@ func (s *brokerServer) banner() {
 func (s *brokerServer) whom(l *boundListener) string {
 	host, _, err := net.SplitHostPort(l.Addr().String())
 	switch ip := net.ParseIP(host); {
-	case len(l.chain.Checkers) > 0:
-		return "clients that are known"
+	case !l.chain.Anonymous && s.knowsUsers(l):
+		return "users that are known: anonymous clients are denied"
 	case !l.chain.Anonymous:
 		return "nobody: anonymous clients are denied"
 	case err != nil: // a path
@@ -75,6 +75,11 @@ func (s *brokerServer) whom(l *boundListener) string {
 		return "anyone on this machine, without a password"
 	}
 	return "anyone who can reach this machine, without a password"
+}
+
+// knowsUsers reports whether somebody is asked about the clients of l.
+func (s *brokerServer) knowsUsers(l *boundListener) bool {
+	return len(l.chain.Checkers) > 0 || s.logins.scram.Name != ""
 }
 
 // hints say how to let others in, and what to type next.

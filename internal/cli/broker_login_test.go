@@ -47,6 +47,7 @@ func TestPasswordFile(t *testing.T) {
 	path := passwordFile(t)
 	b := startConfigured(t, "listener 0 127.0.0.1\npassword_file "+path+"\n")
 	address := b.address()
+	b.until(`open to users that are known: anonymous clients are denied\n`)
 	for _, c := range []struct {
 		version, user, password string
 		exit                    int
@@ -66,7 +67,9 @@ func TestPasswordFile(t *testing.T) {
 			t.Errorf("%s as %s with %s: got exit code %d and %q, want %d and %q", c.version, c.user, c.password, exit, stderr, c.exit, c.want)
 		}
 	}
-	b.end()
+	if log := b.end(); strings.Contains(log, "nobody can connect") {
+		t.Errorf("got\n%s\nwant no warning that nobody can connect", log)
+	}
 }
 
 // TestAnonymousBesidePasswords shows that allow_anonymous is for those without a User Name
