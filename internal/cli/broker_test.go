@@ -284,7 +284,7 @@ func TestBrokerMistakes(t *testing.T) {
 		{"--tls-keylog /nonexistent/f", 3, "Error: --tls-keylog: the file cannot be written: open /nonexistent/f: no such file or directory\n\nUse 'colibri broker --help' to see usage.\n"},
 		{"-c /nonexistent.conf", 3, "Error: /nonexistent.conf: cannot be read: no such file or directory.\n"},
 		{conf("\nalow_anonymous true"), 3, "Error: FILE:2: 'alow_anonymous' is not an option; the nearest is 'allow_anonymous'.\n"},
-		{conf("acl_file /x") + " --test-config", 3, "Error: FILE:1: 'acl_file' cannot be honoured: this version has no access rules yet; take the line out only if you can do without it.\n"},
+		{conf("acl_file /x") + " --test-config", 3, "Error: FILE:1: the acl_file /x cannot be read: no such file or directory.\n"},
 		{conf("password_file /nonexistent") + " --test-config", 3, "Error: The password file /nonexistent cannot be read: no such file or directory.\n"},
 		{conf("colibri_scram_file /nonexistent"), 3, "Error: The file of colibri_scram_file /nonexistent cannot be read: no such file or directory.\n"},
 		{conf("listener 0 127.0.0.1\npersistence true\npersistence_location /dev/null"), 1, "Error: The state in /dev/null/colibri cannot be opened: open log: stat /dev/null/colibri: not a directory.\n"},
