@@ -260,6 +260,7 @@ func (b *Broker) sweep() {
 			return
 		case now := <-ticker.C:
 			b.sweepKeepAlive(now)
+			b.sweepExpired(now)
 			b.checkpointIfDue()
 			if now.Unix()%int64(tombstoneTime/time.Second) == 0 && b.checkpoints.running.TryLock() {
 				b.retained.forgetGraves() // a checkpoint writes those that were dug since it began
@@ -277,6 +278,15 @@ func (b *Broker) sweepKeepAlive(now time.Time) {
 	for _, c := range silent {
 		c.stop(&colibri.Error{Op: "Keep Alive", Code: colibri.KeepAliveTimeout, Rule: "MQTT-3.1.2-22",
 			Err: errors.New("nothing was received for one and a half times the Keep Alive")})
+	}
+}
+
+// sweepExpired closes the connections whose ConnectRequest.Expires has come.
+func (b *Broker) sweepExpired(now time.Time) {
+	expired := b.conns.which(func(c *conn) bool { return c.expires != 0 && c.expires <= now.Unix() })
+	for _, c := range expired {
+		c.stop(&colibri.Error{Op: "connection", Code: colibri.MaximumConnectTime,
+			Err: errors.New("what the client was let in with has expired")})
 	}
 }
 

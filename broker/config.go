@@ -161,6 +161,7 @@ func orDefault[T comparable](value *T, standard T) {
 type ConnectRequest struct {
 	Version     colibri.Version
 	ClientID    string // assigned when the client gave none
+	Assigned    bool   // ClientID is one that this Server has assigned
 	HasUserName bool
 	UserName    string
 	HasPassword bool
@@ -171,6 +172,10 @@ type ConnectRequest struct {
 	Properties  colibri.Properties
 
 	Rights any // see ClientInfo; an Authenticator may set it when there is an Authorizer, without which the client is refused
+
+	// Expires is when what let the client in ends, such as a token; the client is then
+	// disconnected within about a second. An Authenticator may set it; zero is never.
+	Expires time.Time
 
 	conn net.Conn // for Departed
 }

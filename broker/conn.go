@@ -23,6 +23,7 @@ type conn struct {
 	session *liveSession
 	client  ClientInfo
 	opened  time.Time
+	expires int64 // seconds since 1970; 0: never
 
 	walking  sync.Mutex // held by the reader from the first packet of a batch to its replies
 	out      outbox

@@ -121,6 +121,9 @@ func (b *Broker) accept(caller context.Context, nc net.Conn) (c *conn, early []b
 		<-interrupted // what follows sets deadlines of its own
 	}
 	if err != nil {
+		if r != nil {
+			p.UserName = r.UserName // an Authenticator may have taken a secret out of it
+		}
 		late := errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, errAuthTime)
 		if late && caller.Err() == nil && !b.closing.Load() {
 			b.limited(ClientInfo{}, LimitConnectTime)
@@ -241,7 +244,7 @@ func (b *Broker) admit(nc net.Conn, p *packet.Connect) (*ConnectRequest, error) 
 		}
 	}
 	if r.ClientID == "" {
-		r.ClientID = newClientID()
+		r.ClientID, r.Assigned = newClientID(), true
 	}
 	return r, nil
 }
@@ -347,6 +350,9 @@ func wantsReasons(p *packet.Connect) bool {
 func (b *Broker) welcome(nc net.Conn, p *packet.Connect, r *ConnectRequest, auth *authentication) *conn {
 	c := &conn{auth: auth, broker: b, nc: nc, raw: rawConn(nc), framed: framedConn(nc), version: p.Version, keepAlive: p.KeepAlive, opened: time.Now()}
 	c.client = r.client()
+	if !r.Expires.IsZero() {
+		c.expires = max(1, r.Expires.Unix())
+	}
 	c.lastRead.Store(c.opened.UnixNano())
 	o := session.Options{Version: p.Version, ReceiveMaximum: 65_535}
 	switch {
