@@ -62,6 +62,7 @@ type Config struct {
 	Abuse  Abuse
 	Access Access
 	Login  Login
+	Remote Remote
 
 	// Warnings are what the person who wrote the file should know, although the
 	// broker starts.
@@ -135,6 +136,7 @@ func Default() *Config {
 		Own:                 Own{WhenFull: whenFull[0], ShareStrategy: shareStrategies[0], Sync: syncs[0], Checkpoint: 48 << 20, MaxUnauthenticated: 10_000, MaxTopicLevels: 200},
 		Access:              Access{Firehose: firehoses[0]},
 		Login:               defaultLogin(),
+		Remote:              defaultRemote(),
 		SysInterval:         10 * time.Second,
 		Log: Log{
 			Stderr: true,

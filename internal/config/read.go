@@ -47,6 +47,8 @@ type reader struct {
 	standard     Listener // the default listener, of the options before the first
 	standardUsed bool
 
+	remote map[string]Warning // the last option of each group of Remote: its place only
+
 	perListener  bool
 	passwordLine Warning // where the default listener got its password_file
 	destined     bool    // a log_dest was read
@@ -455,6 +457,9 @@ func (r *reader) finish() (*Config, error) {
 				Text: fmt.Sprintf("this listener is the same as the one in %s:%d; take one of them out", first.File, first.Line)}
 		}
 		taken[here] = l
+	}
+	if err := r.finishRemote(); err != nil {
+		return nil, err
 	}
 	return c, nil
 }

@@ -298,6 +298,7 @@ func init() {
 	options = append(options, abuseOptions()...)
 	options = append(options, accessOptions()...)
 	options = append(options, loginOptions()...)
+	options = append(options, remoteOptions()...)
 }
 
 func words(names string) []string { return strings.Fields(names) }
