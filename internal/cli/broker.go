@@ -251,6 +251,10 @@ func runBroker(env *invocation, args []string) int {
 		return exitConfig
 	}
 	if o.test {
+		if _, err := newAskers(&c.Remote, nil); err != nil {
+			fmt.Fprintf(env.stderr, "Error: %s\n", sentence(err.Error()))
+			return exitConfig
+		}
 		for _, w := range c.Warnings {
 			fmt.Fprintf(env.stderr, "Warning: %s:%d: %s.\n", w.File, w.Line, w.Text)
 		}
@@ -357,6 +361,7 @@ type brokerServer struct {
 	listeners []*boundListener
 	secure    []*secureListener
 	broker    atomic.Pointer[broker.Broker] // nil until it is there
+	askers    *askers
 	reloads   []reloaded
 	account   *account // whom it becomes; nil to stay
 	stateDir  string   // empty without one
@@ -382,6 +387,10 @@ func (s *brokerServer) serve() (err error) {
 	if err := s.openLogins(); err != nil {
 		return err
 	}
+	if err := s.openAskers(); err != nil {
+		return err
+	}
+	defer s.askers.end()
 	if err := s.listen(); err != nil {
 		return err
 	}

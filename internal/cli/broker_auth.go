@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"maps"
 
 	"github.com/colibri-mqtt/colibri"
 	"github.com/colibri-mqtt/colibri/broker"
@@ -9,21 +10,21 @@ import (
 	"github.com/colibri-mqtt/colibri/internal/config"
 )
 
-// chain returns whom l asks about a client, in their order. An error says in a sentence what
-// cannot be read.
+// chain returns whom l asks about a client, in the order of colibri_auth_order. An error says
+// in a sentence what cannot be read.
 func (s *brokerServer) chain(l *config.Listener) (*auth.Chain, error) {
-	chain := &auth.Chain{Anonymous: s.config.Anonymous(l)}
-	if checker := certificateChecker(l); checker != nil { // first: the certificate says who it is
-		chain.Checkers = append(chain.Checkers, checker)
+	known := maps.Clone(s.askers.byName)
+	if checker := certificateChecker(l); checker != nil {
+		known["certificate"] = checker
 	}
 	if path := s.config.Passwords(l); path != "" {
 		passwords, err := s.passwords(path)
 		if err != nil {
 			return nil, err
 		}
-		chain.Checkers = append(chain.Checkers, passwords)
+		known["password"] = passwords
 	}
-	return chain, nil
+	return &auth.Chain{Checkers: inOrder(s.config.Remote.Order, known), Anonymous: s.config.Anonymous(l)}, nil
 }
 
 // doorkeeper decides who may connect: each listener has its own auth.Chain.
