@@ -65,8 +65,10 @@ func (s *brokerServer) banner() {
 func (s *brokerServer) whom(l *boundListener) string {
 	host, _, err := net.SplitHostPort(l.Addr().String())
 	switch ip := net.ParseIP(host); {
-	case !l.chain.Anonymous && s.knowsUsers(l):
-		return "users that are known: anonymous clients are denied"
+	case len(l.chain.Checkers) > 0:
+		return whomKnown(l.chain)
+	case s.knowsUsers(l) && !l.chain.Anonymous:
+		return "users of colibri_scram_file: anonymous clients are denied"
 	case !l.chain.Anonymous:
 		return "nobody: anonymous clients are denied"
 	case err != nil: // a path

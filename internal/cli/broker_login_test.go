@@ -47,7 +47,7 @@ func TestPasswordFile(t *testing.T) {
 	path := passwordFile(t)
 	b := startConfigured(t, "listener 0 127.0.0.1\npassword_file "+path+"\n")
 	address := b.address()
-	b.until(`open to users that are known: anonymous clients are denied\n`)
+	b.until(`open to whom .* lets in\n`)
 	for _, c := range []struct {
 		version, user, password string
 		exit                    int

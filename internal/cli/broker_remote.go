@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/colibri-mqtt/colibri/internal/auth"
 	"github.com/colibri-mqtt/colibri/internal/auth/directory"
@@ -166,4 +167,17 @@ func inOrder(order []string, byName map[string]auth.Checker) (checkers []auth.Ch
 		}
 	}
 	return checkers
+}
+
+// whomKnown says who may connect where checkers are asked.
+func whomKnown(chain *auth.Chain) string {
+	var names []string
+	for _, checker := range chain.Checkers {
+		names = append(names, checker.Name())
+	}
+	text := "whom " + strings.Join(names, ", ") + " lets in"
+	if chain.Anonymous {
+		text += ", and anyone without a User Name"
+	}
+	return text
 }
