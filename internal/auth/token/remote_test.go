@@ -111,6 +111,7 @@ func TestRemote(t *testing.T) {
 		time.Sleep(fetchPause)
 		expect("stale, up", signed("b"), auth.Allow, 7)
 		time.Sleep(fetchPause)
+		synctest.Wait()
 		if got, want := strings.Join(reported, "; "), "https://keys.example cannot be asked: connection refused; good; https://keys.example cannot be asked: connection refused; good"; got != want {
 			t.Errorf("reported: got %s\nwant %s", got, want)
 		}
