@@ -169,8 +169,14 @@ func TestConnections(t *testing.T) {
 	allowed(1)
 	s.drop()
 	allowed(2)
+	<-s.ended
 	if err := c.Load(); err != nil {
 		t.Fatal(err)
+	}
+	select {
+	case <-s.ended: // nobody uses it any more
+	case <-time.After(10 * time.Second):
+		t.Error("the connection stays open after another one has taken its place")
 	}
 	allowed(3)
 	os.WriteFile(c.config.PasswordFile, nil, 0o600)

@@ -22,6 +22,7 @@ type server struct {
 	net.Listener
 	tls     *tls.Config
 	entries []entry
+	ended   chan struct{} // receives when a connection has ended
 
 	mu          sync.Mutex
 	connections []net.Conn
@@ -41,7 +42,7 @@ func startServer(t *testing.T, implicit bool, entries ...entry) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{Listener: listener, tls: &tls.Config{Certificates: https.TLS.Certificates}, entries: entries}
+	s := &server{Listener: listener, tls: &tls.Config{Certificates: https.TLS.Certificates}, entries: entries, ended: make(chan struct{}, 100)}
 	var serving sync.WaitGroup
 	serving.Go(func() {
 		for {
@@ -94,7 +95,7 @@ func (s *server) seen() (binds string, connections int) {
 }
 
 func (s *server) serve(nc net.Conn) {
-	defer func() { nc.Close() }()
+	defer func() { nc.Close(); s.ended <- struct{}{} }()
 	for {
 		p, err := ber.ReadPacket(nc)
 		if err != nil || len(p.Children) < 2 {
