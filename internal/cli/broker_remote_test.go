@@ -1,6 +1,9 @@
 package cli
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/pem"
 	"fmt"
 	"io"
@@ -12,10 +15,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/base64"
 
 	"github.com/colibri-mqtt/colibri"
 	"github.com/colibri-mqtt/colibri/packet"
@@ -315,5 +314,28 @@ func TestAskersMistakes(t *testing.T) {
 				t.Errorf("%s %v: got exit code %d and %s%s", test.config, args, exit, stdout, stderr)
 			}
 		}
+	}
+}
+
+// TestAuthOrder covers who is asked first: a token is right, and the HTTP server denies everybody.
+func TestAuthOrder(t *testing.T) {
+	isolate(t)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, `{"result":"deny"}`) }))
+	defer server.Close()
+	config := "listener 0 127.0.0.1\ncolibri_jwt_secret " + file(t, tokenSecret) + "\ncolibri_http_auth " + server.URL + "\n"
+	for _, test := range []struct {
+		config, whom string
+		exit         int
+	}{
+		{config, "jwt, http", 0},
+		{config + "colibri_auth_order http\n", "http, jwt", 5},
+		{config + "colibri_auth_order password, jwt, http\nallow_anonymous true\n", "jwt, http lets in, and anyone without a User Name", 0},
+	} {
+		b := startConfigured(t, test.config)
+		b.until(`open to whom ` + test.whom)
+		if exit, _, stderr := pubAs(t, b, "-u", "x", "-P", tokenFor(tokenSecret, `{"sub":"alice",`+farAway+`}`), "-t", "a"); exit != test.exit {
+			t.Errorf("%s: got exit code %d, want %d\n%s", test.whom, exit, test.exit, stderr)
+		}
+		b.end()
 	}
 }
