@@ -45,7 +45,7 @@ func (s *brokerServer) useRules(rules *acl.Set) {
 // costs nothing. It must not be nil when a Checker gives clients rights of their own: the
 // broker refuses them then.
 func (s *brokerServer) authorizer() broker.Authorizer {
-	if s.config.Access.ACLFile == "" && s.access.Firehose == acl.FirehoseAllow {
+	if len(s.askers.byName) == 0 && s.config.Access.ACLFile == "" && s.access.Firehose == acl.FirehoseAllow {
 		return nil
 	}
 	return s.access

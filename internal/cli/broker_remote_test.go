@@ -44,7 +44,7 @@ const (
 )
 
 // pubAs runs colibri pub against a broker.
-func pubAs(t *testing.T, b *runningBroker, args ...string) (exit int, stdout, stderr string) {
+func publishWith(t *testing.T, b *runningBroker, args ...string) (exit int, stdout, stderr string) {
 	t.Helper()
 	host, port, _ := net.SplitHostPort(b.address())
 	return call(t, append([]string{"colibri", "pub", "-h", host, "-p", port, "-m", "m", "-q", "1"}, args...)...)
@@ -56,7 +56,7 @@ const refusedText = "Connection error: Connection Refused: not authorised.\nErro
 func TestTokens(t *testing.T) {
 	isolate(t)
 	secret := file(t, tokenSecret+"\n")
-	b := startConfigured(t, "listener 0 127.0.0.1\ncolibri_jwt_secret "+secret+"\ncolibri_jwt_publish_claim pub\ncolibri_jwt_client_claim cid\n")
+	b := startConfigured(t, "listener 0 127.0.0.1\ncolibri_jwt_secret "+secret+"\ncolibri_jwt_publish_claim pub\ncolibri_jwt_client_claim cid\ncolibri_login_failures 0\n")
 	good := tokenFor(tokenSecret, `{"sub":"alice","cid":"c1","pub":["%u/#"],`+farAway+`}`)
 	expired := tokenFor(tokenSecret, `{"sub":"alice","cid":"c1","exp":1000000000}`)
 	forged := tokenFor("another secret, of somebody who is nobody", `{"sub":"alice","cid":"c1",`+farAway+`}`)
@@ -75,7 +75,7 @@ func TestTokens(t *testing.T) {
 		{"forged", forged, "alice/a", []string{"-i", "c5"}, 5, refusedText, `Client c5 \[.*\] refused: CONNECT: the signature of the token is wrong \(Not authorized\)\.`},
 		{"a password", "hush", "alice/a", []string{"-i", "c6"}, 5, refusedText, `Client c6 \[.*\] refused: CONNECT: the Server does not know this User Name with this Password \(Not authorized\)\.`},
 	} {
-		exit, stdout, stderr := pubAs(t, b, append(test.args, "-u", "x", "-P", test.token, "-t", test.topic)...)
+		exit, stdout, stderr := publishWith(t, b, append(test.args, "-u", "x", "-P", test.token, "-t", test.topic)...)
 		if exit != test.exit || stdout != "" || stderr != test.stderr {
 			t.Errorf("%s: got exit code %d and\n%s%swant %d and\n%s", test.name, exit, stdout, stderr, test.exit, test.stderr)
 		}
@@ -86,10 +86,10 @@ func TestTokens(t *testing.T) {
 	}
 	hangup(t, b)
 	b.until(`Reading the keys of tokens again: what stands there holds from now on\.`)
-	if exit, _, _ := pubAs(t, b, "-u", "x", "-P", good, "-t", "alice/a", "-i", "c1"); exit != 5 {
+	if exit, _, _ := publishWith(t, b, "-u", "x", "-P", good, "-t", "alice/a", "-i", "c1"); exit != 5 {
 		t.Errorf("with a key that holds no more: got exit code %d, want 5", exit)
 	}
-	if exit, _, _ := pubAs(t, b, "-u", "x", "-P", forged, "-t", "alice/a", "-i", "c1"); exit != 0 {
+	if exit, _, _ := publishWith(t, b, "-u", "x", "-P", forged, "-t", "alice/a", "-i", "c1"); exit != 0 {
 		t.Errorf("with the new key, and without rights: got exit code %d, want 0: it is told of a refused message only in 5.0", exit)
 	}
 	noSecrets(t, b.end(), good, expired, forged, "hush", tokenSecret)
@@ -121,10 +121,10 @@ func TestTokenAsUserName(t *testing.T) {
 	isolate(t)
 	b := startConfigured(t, "listener 0 127.0.0.1\nlog_type all\ncolibri_jwt_in username\ncolibri_jwt_secret "+file(t, tokenSecret)+"\n")
 	good, bad := tokenFor(tokenSecret, `{"sub":"alice",`+farAway+`}`), tokenFor("x", `{"sub":"alice",`+farAway+`}`)
-	if exit, _, stderr := pubAs(t, b, "-i", "c1", "-u", good, "-t", "a"); exit != 0 || stderr != "" {
+	if exit, _, stderr := publishWith(t, b, "-i", "c1", "-u", good, "-t", "a"); exit != 0 || stderr != "" {
 		t.Errorf("got exit code %d and %s", exit, stderr)
 	}
-	if exit, _, _ := pubAs(t, b, "-i", "c2", "-u", bad, "-t", "a"); exit != 5 {
+	if exit, _, _ := publishWith(t, b, "-i", "c2", "-u", bad, "-t", "a"); exit != 5 {
 		t.Errorf("got exit code %d, want 5", exit)
 	}
 	b.until(`u'alice'`)
@@ -154,7 +154,7 @@ func TestHTTPAuth(t *testing.T) {
 	authority := file(t, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})))
 	where := strings.Replace(server.URL, "https://", "https://me:hush-url@", 1)
 	b := startConfigured(t, "listener 0 127.0.0.1\nlog_type all\ncolibri_http_auth "+where+"/ask?key=hush-url\ncolibri_http_cache_time 0\ncolibri_http_cafile "+authority+"\n")
-	exit, _, stderr := pubAs(t, b, "-u", "x", "-P", "hush", "-t", "alice/a")
+	exit, _, stderr := publishWith(t, b, "-u", "x", "-P", "hush", "-t", "alice/a")
 	if exit != 3 || stderr != "Connection error: Connection Refused: broker unavailable.\nError: The connection was refused.\n" {
 		t.Errorf("without the token of the server: got exit code %d and %s", exit, stderr)
 	}
@@ -172,13 +172,13 @@ func TestHTTPAuth(t *testing.T) {
 		{"a topic of another", "hush", "bob/a", 135, "Warning: Publish 1 failed: Not authorized.\nthis client may not publish to this topic\n"},
 		{"wrong", "shhh", "alice/a", 135, "Connection error: Not authorized\nCONNECT: ask for a new password at the desk\nError: The connection was refused.\n"},
 	} {
-		exit, _, stderr := pubAs(t, b, "-V", "5", "-u", "x", "-P", test.password, "-t", test.topic)
+		exit, _, stderr := publishWith(t, b, "-V", "5", "-u", "x", "-P", test.password, "-t", test.topic)
 		if exit != test.exit || stderr != test.stderr {
 			t.Errorf("%s: got exit code %d and\n%swant %d and\n%s", test.name, exit, stderr, test.exit, test.stderr)
 		}
 	}
 	down <- true
-	exit, _, stderr = pubAs(t, b, "-V", "5", "-u", "x", "-P", "hush", "-t", "alice/a")
+	exit, _, stderr = publishWith(t, b, "-V", "5", "-u", "x", "-P", "hush", "-t", "alice/a")
 	if exit != 136 || stderr != "Connection error: Server unavailable\nError: The connection was refused.\n" {
 		t.Errorf("with a broken server: got exit code %d and\n%s", exit, stderr)
 	}
@@ -230,7 +230,7 @@ func TestDirectory(t *testing.T) {
 		{"shhh", 5, refusedText},
 		{"", 5, refusedText},
 	} {
-		if exit, _, stderr := pubAs(t, b, "-u", "al+ice", "-P", test.password, "-t", "a"); exit != test.exit || stderr != test.stderr {
+		if exit, _, stderr := publishWith(t, b, "-u", "al+ice", "-P", test.password, "-t", "a"); exit != test.exit || stderr != test.stderr {
 			t.Errorf("%q: got exit code %d and\n%swant %d and\n%s", test.password, exit, stderr, test.exit, test.stderr)
 		}
 	}
@@ -238,7 +238,7 @@ func TestDirectory(t *testing.T) {
 	noSecrets(t, b.end(), "hush", "shhh")
 
 	b = startConfigured(t, "listener 0 127.0.0.1\nlog_type all\ncolibri_ldap_url ldap://"+listener.Addr().String()+"\ncolibri_ldap_bind_dn uid=%u,dc=a\n")
-	exit, _, stderr := pubAs(t, b, "-u", "al+ice", "-P", "hush", "-t", "a")
+	exit, _, stderr := publishWith(t, b, "-u", "al+ice", "-P", "hush", "-t", "a")
 	if exit != 3 || stderr != "Connection error: Connection Refused: broker unavailable.\nError: The connection was refused.\n" {
 		t.Errorf("without its server: got exit code %d and %s", exit, stderr)
 	}
@@ -333,7 +333,7 @@ func TestAuthOrder(t *testing.T) {
 	} {
 		b := startConfigured(t, test.config)
 		b.until(`open to whom ` + test.whom)
-		if exit, _, stderr := pubAs(t, b, "-u", "x", "-P", tokenFor(tokenSecret, `{"sub":"alice",`+farAway+`}`), "-t", "a"); exit != test.exit {
+		if exit, _, stderr := publishWith(t, b, "-u", "x", "-P", tokenFor(tokenSecret, `{"sub":"alice",`+farAway+`}`), "-t", "a"); exit != test.exit {
 			t.Errorf("%s: got exit code %d, want %d\n%s", test.whom, exit, test.exit, stderr)
 		}
 		b.end()

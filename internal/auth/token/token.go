@@ -29,8 +29,8 @@ type Config struct {
 
 	UserClaim      string // becomes the User Name; a token without it is refused
 	ClientClaim    string // must be the Client Identifier, or becomes it when the client has chosen none
-	PublishClaim   string // lists filters of topics for auth.Rights; nothing is permitted without it
-	SubscribeClaim string // lists filters for auth.Rights; nothing is permitted without it
+	PublishClaim   string // lists filters of topics for acl.Rules; nothing is permitted without it
+	SubscribeClaim string // lists filters for acl.Rules; nothing is permitted without it
 
 	Leeway  time.Duration // how far the clocks may be apart
 	Forever bool          // a token may have no exp
@@ -169,7 +169,7 @@ func (c *Checker) admit(r *broker.ConnectRequest, claims jwt.MapClaims) (auth.Ve
 	if !ok || !ok2 {
 		return refuse("the claim of the token with the topics is not a list of filters")
 	}
-	rights, err := auth.NewRights(publish, subscribe, userName, clientID)
+	rights, err := auth.NewRights("the token", publish, subscribe, userName, clientID)
 	if err != nil {
 		return refuse("the claim of the token with the topics cannot be used: " + err.Error())
 	}

@@ -254,7 +254,7 @@ func (c *Checker) admit(r *broker.ConnectRequest, a *answer) (auth.Verdict, erro
 	if a.UserName != nil {
 		userName, hasUserName = *a.UserName, *a.UserName != ""
 	}
-	rights, err := auth.NewRights(a.Publish, a.Subscribe, userName, r.ClientID)
+	rights, err := auth.NewRights("the HTTP server", a.Publish, a.Subscribe, userName, r.ClientID)
 	if err != nil {
 		return auth.Pass, auth.Unavailable(c.place, "what its answer permits cannot be used: "+err.Error())
 	}

@@ -26,6 +26,7 @@ import (
 
 	"github.com/colibri-mqtt/colibri"
 	"github.com/colibri-mqtt/colibri/broker"
+	"github.com/colibri-mqtt/colibri/internal/acl"
 	"github.com/colibri-mqtt/colibri/internal/auth"
 )
 
@@ -83,11 +84,11 @@ func TestAnswers(t *testing.T) {
 		want   auth.Verdict
 		err    string // part of it; empty for none
 		user   string
-		rights *auth.Rights
+		rights *acl.Rules
 	}{
 		{"allow", 200, `{"result":"allow"}`, auth.Allow, "", "alice", nil},
-		{"allow as another", 200, `{"result":"allow","username":"bob","publish":["%u/%c"],"more":1}`, auth.Allow, "", "bob", &auth.Rights{Publish: []string{"bob/c1"}}},
-		{"allow nothing", 200, `{"result":"allow","publish":[],"subscribe":[]}`, auth.Allow, "", "alice", &auth.Rights{}},
+		{"allow as another", 200, `{"result":"allow","username":"bob","publish":["%u/%c"],"more":1}`, auth.Allow, "", "bob", &acl.Rules{Source: "the HTTP server", Publish: []string{"bob/c1"}}},
+		{"allow nothing", 200, `{"result":"allow","publish":[],"subscribe":[]}`, auth.Allow, "", "alice", &acl.Rules{Source: "the HTTP server"}},
 		{"deny", 200, `{"result":"deny"}`, auth.Deny, "", "alice", nil},
 		{"deny and say why", 200, `{"result":"deny","reason":"not on Sundays","username":"bob"}`, auth.Deny, "CONNECT: not on Sundays: Not authorized (0x87)", "alice", nil},
 		{"deny and repeat the Password", 200, `{"result":"deny","reason":"hush is wrong"}`, auth.Deny, "", "alice", nil},
@@ -120,7 +121,7 @@ func TestAnswers(t *testing.T) {
 		if v == auth.Pass && err != nil && !errors.Is(err, colibri.ServerUnavailable) {
 			t.Errorf("%s: got the code of %v, want ServerUnavailable", test.name, err)
 		}
-		rights, _ := r.Rights.(*auth.Rights)
+		rights, _ := r.Rights.(*acl.Rules)
 		if diff := cmp.Diff(test.rights, rights); diff != "" {
 			t.Errorf("%s: Rights: want (-), got (+):\n%s", test.name, diff)
 		}
@@ -269,7 +270,7 @@ func TestCache(t *testing.T) {
 			if got, err := ask1(t, c, r); got != v || asked != want {
 				t.Errorf("%s: got %v, %v after %d questions, want %v after %d", what, got, err, asked, v, want)
 			}
-			if rights, ok := r.Rights.(*auth.Rights); ok && (len(rights.Publish) != 1 || rights.Publish[0] != r.ClientID) {
+			if rights, ok := r.Rights.(*acl.Rules); ok && (len(rights.Publish) != 1 || rights.Publish[0] != r.ClientID) {
 				t.Errorf("%s: got the Rights %v of another client", what, rights)
 			}
 		}
