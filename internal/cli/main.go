@@ -1,5 +1,5 @@
 // Package cli holds the commands of the program colibri, one file each: pub, sub, rr,
-// broker, passwd, state, acl, pki, version. It is the only package that wires the others together.
+// broker, passwd, inspect, state, acl, pki, version. It is the only package that wires the others together.
 //
 // One binary is many programs: called by the name of a Mosquitto program, also through
 // a link, it behaves as that program.
@@ -58,6 +58,7 @@ func commands() []command {
 		clientCommand(rr, "rr", "Send a request and print the answer", runRR),
 		brokerCommand(),
 		passwdCommand(),
+		inspectCommand(),
 		stateCommand(),
 		aclCommand(),
 		pkiCommand(),
