@@ -45,8 +45,8 @@ type inspectFlag struct {
 var inspectFlags = []inspectFlag{
 	{names: []string{"--tree"}, help: "the layers of each frame with every field, its value and its bytes",
 		apply: func(o *inspectOptions, _ string) error { o.form = "tree"; return nil }},
-	{names: []string{"--hex"}, help: "the tree with the bytes beside each field",
-		apply: func(o *inspectOptions, _ string) error { o.form, o.hex = "tree", true; return nil }},
+	{names: []string{"--hex"}, help: "the tree with the bytes beside each field; with --json, the bytes of each packet",
+		apply: func(o *inspectOptions, _ string) error { o.hex = true; return nil }},
 	{names: []string{"--json"}, help: "one JSON object for each packet, on one line",
 		apply: func(o *inspectOptions, _ string) error { o.form = "json"; return nil }},
 	{names: []string{"--explain"}, help: "say what each packet does and what each field means, with the section of the standard, and which rule is broken; shows the tree, unless another form is asked for",
@@ -135,12 +135,12 @@ func parseInspectOptions(args []string) (*inspectOptions, error) {
 		return o, usagef("Say what to read: a capture file, '-' for standard input, or bytes behind --hex-input.")
 	case o.file != "" && o.hexInput != "":
 		return o, usagef("Give a capture or --hex-input, not both.")
-	case o.following && o.form != "":
+	case o.following && (o.form != "" || o.hex):
 		return o, usagef("--follow has a form of its own; leave --tree, --hex and --json out.")
 	}
 	if o.form == "" {
 		o.form = "table"
-		if o.explain && !o.following || o.hexInput != "" {
+		if o.explain && !o.following || o.hex || o.hexInput != "" {
 			o.form = "tree"
 		}
 	}

@@ -38,7 +38,7 @@ func newShow(env *invocation, o *inspectOptions) *show {
 		s.writer = tree
 	case o.form == "json":
 		lines := inspect.NewJSON(env.stdout)
-		lines.Secrets, lines.Explain = o.secrets, explain
+		lines.Hex, lines.Secrets, lines.Explain = o.hex, o.secrets, explain
 		s.writer = lines
 	default:
 		s.table = inspect.NewTable(env.stdout)

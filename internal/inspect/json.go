@@ -15,6 +15,7 @@ import (
 
 // JSON writes one object for each Record, on a line of its own. Not safe for concurrent use.
 type JSON struct {
+	Hex     bool // the bytes of each packet too
 	Secrets bool // show passwords
 	Explain *Explainer
 
@@ -53,6 +54,7 @@ type jsonRecord struct {
 	Error       string      `json:"error,omitempty"`
 	Rule        string      `json:"rule,omitempty"`
 	Meaning     string      `json:"meaning,omitempty"`
+	Hex         string      `json:"hex,omitempty"`
 	Fields      []jsonField `json:"fields"`
 }
 
@@ -88,9 +90,12 @@ func (j *JSON) Packet(r *Record) {
 			o.Rule = fault.Rule
 		}
 	}
-	fields := r.Fields()
+	fields, b := r.Fields(), r.Bytes
 	if !j.Secrets {
-		hide(fields, nil)
+		b = hide(fields, b)
+	}
+	if j.Hex {
+		o.Hex = hex.EncodeToString(b)
 	}
 	if j.Explain != nil {
 		o.Meaning = j.Explain.Packet(r)

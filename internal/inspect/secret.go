@@ -23,9 +23,7 @@ func hide(fields []packet.Field, b []byte) []byte {
 		if !copied {
 			b, copied = bytes.Clone(b), true
 		}
-		if b != nil {
-			clear(b[f.Start:f.End])
-		}
+		clear(b[f.Start:f.End])
 		f.Value = nil
 		f.Text = fmt.Sprintf("hidden (%d bytes; --secrets shows it)", max(0, n-2))
 	}

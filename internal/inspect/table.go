@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/netip"
 	"strings"
+	"time"
 )
 
 // Table writes Records as an analyser's table: one row for each frame in which a Control
@@ -24,9 +25,13 @@ type Table struct {
 		source, destination netip.AddrPort
 		protocol            string
 		info                []string
+		bytes               int // of info
 		wrong               bool
 	}
 }
+
+// maxInfoBytes bounds the words of one row, as analysers do: a frame may end a thousand packets.
+const maxInfoBytes = 4096
 
 // NewTable returns a Table that writes to w.
 func NewTable(w io.Writer) *Table { return &Table{w: bufio.NewWriter(w)} }
@@ -36,7 +41,11 @@ func (t *Table) Packet(r *Record) {
 	if t.row.frame != r.Frame.Number || t.row.connection != r.Connection.ID {
 		t.begin(&r.Frame, r.Connection, r.FromClient, "MQTT")
 	}
-	t.row.info = append(t.row.info, r.Info())
+	if t.row.bytes < maxInfoBytes {
+		info := r.Info()
+		t.row.info = append(t.row.info, info)
+		t.row.bytes += len(info) + len(", ")
+	}
 	t.row.wrong = t.row.wrong || r.Err != nil
 }
 
@@ -51,7 +60,7 @@ func (t *Table) Note(e *Event, protocol, text string) {
 func (t *Table) begin(f *Frame, c *Connection, fromClient bool, protocol string) {
 	t.end()
 	t.row.frame, t.row.connection = f.Number, c.ID
-	t.row.seconds, t.row.length = f.Relative.Seconds(), f.Length
+	t.row.seconds, t.row.length = f.Relative.Round(time.Microsecond).Seconds(), f.Length
 	t.row.source, t.row.destination, t.row.protocol = c.Client, c.Server, protocol
 	if !fromClient {
 		t.row.source, t.row.destination = c.Server, c.Client
@@ -79,7 +88,7 @@ func (t *Table) end() {
 	fmt.Fprintf(t.w, "%5d %-12.6f %-15s %-15s %-8s %6d %s\n", t.row.frame, t.row.seconds, source, destination,
 		t.row.protocol, t.row.length, info)
 	t.row.frame = 0
-	t.row.info = t.row.info[:0]
+	t.row.info, t.row.bytes = t.row.info[:0], 0
 	t.row.wrong = false
 }
 

@@ -44,6 +44,8 @@ var requirements = []requirement{
 	{"script", "apt-get install bsdutils"},
 	{"node", "apt-get install nodejs npm"},
 	{"openssl", "apt-get install openssl"},
+	{"tshark", "apt-get install tshark"},
+	{"dumpcap", "apt-get install tshark"},
 }
 
 // python is the interpreter that Debian's package python3-paho-mqtt serves; one

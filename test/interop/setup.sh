@@ -29,6 +29,7 @@ have mosquitto_pub && have mosquitto_sub && have mosquitto_rr ||
 [ -x /usr/bin/python3 ] && /usr/bin/python3 -c 'import paho.mqtt.client' 2>/dev/null ||
 	need python3-paho-mqtt "Paho for Python"
 have openssl || need openssl "looks at the certificates of colibri pki"
+have tshark && have dumpcap || need tshark "the packet analyser that colibri inspect is compared with"
 have node || need nodejs "runs MQTT.js"
 
 # The version of MQTT.js that package.json names.
