@@ -20,7 +20,7 @@ type show struct {
 		Packet(r *inspect.Record)
 		Flush() error
 	}
-	events func(e *inspect.Event) // besides those of the table; may be nil
+	follow *inspect.Follow // nil but with --follow
 	shown  int
 }
 
@@ -32,6 +32,10 @@ func newShow(env *invocation, o *inspectOptions) *show {
 		explain = &inspect.Explainer{French: o.language == "fr"}
 	}
 	switch {
+	case o.following:
+		s.follow = inspect.NewFollow(env.stdout, o.follow)
+		s.follow.French, s.follow.Explain, s.follow.Paint = o.language == "fr", explain, paint
+		s.writer = s.follow
 	case o.form == "tree":
 		tree := inspect.NewTree(env.stdout)
 		tree.Hex, tree.Secrets, tree.Explain, tree.Paint = o.hex, o.secrets, explain, paint
@@ -68,9 +72,8 @@ func (s *show) packet(r *inspect.Record) {
 
 // event is called for each Event.
 func (s *show) event(e *inspect.Event) {
-	if s.events != nil {
-		s.events(e)
-		return
+	if s.follow != nil {
+		s.follow.Event(e)
 	}
 	if s.table != nil && s.o.filter == "" && e.Kind == inspect.Encrypted {
 		s.table.Note(e, "TLS", "Encrypted, "+e.Text)
@@ -84,7 +87,12 @@ func (s *show) flush() {
 }
 
 // finish writes what is left.
-func (s *show) finish() { s.flush() }
+func (s *show) finish() {
+	if s.follow != nil {
+		s.follow.Finish()
+	}
+	s.flush()
+}
 
 // leftOut says what was skipped, and returns the exit code. err is what ended the file
 // before its end.
@@ -124,6 +132,8 @@ func (s *show) leftOut(summary inspect.Summary, err error) int {
 	switch {
 	case summary.Packets == 0 && summary.Frames > 0:
 		fmt.Fprintf(w, "There is no MQTT in these %d frames. If it is spoken on another port than 1883 and the capture begins after CONNECT, say --port PORT.\n", summary.Frames)
+	case summary.Packets > 0 && s.follow != nil && !s.follow.Found():
+		fmt.Fprintf(w, "No client with the id '%s' is in these %d packets.\n", s.o.follow, summary.Packets)
 	case summary.Packets > 0 && s.shown == 0:
 		fmt.Fprintf(w, "None of the %d packets is one of those asked for.\n", summary.Packets)
 	}

@@ -43,8 +43,8 @@ func framed(first byte, masked bool, payload string) string {
 	return string(b)
 }
 
-// webSocketSession is a session in which frames and packets have other limits.
-func webSocketSession(t testing.TB) *wire {
+// webSocketSession is a session, with a payload of so many bytes, in which frames and packets have other limits.
+func webSocketSession(t testing.TB, payload int) *wire {
 	const v = colibri.V5
 	w := newWire(t)
 	w.open().send(client, upgradeRequest[:30])
@@ -53,7 +53,7 @@ func webSocketSession(t testing.TB) *wire {
 	w.send(server, upgradeAnswer+framed(0x89, false, "ping"))
 	w.send(client, framed(0x02, true, hello[:5])+framed(0x8A, true, "ping")+framed(0x80, true, hello[5:]))
 	w.send(server, framed(0x82, false, connack(t, v)))
-	long := framed(0x82, true, publish(t, v, "long", strings.Repeat("x", 70_000)))
+	long := framed(0x82, true, publish(t, v, "long", strings.Repeat("x", payload)))
 	for len(long) > 0 {
 		n := min(len(long), 999)
 		w.send(client, long[:n])
@@ -64,7 +64,7 @@ func webSocketSession(t testing.TB) *wire {
 }
 
 func TestWebSocket(t *testing.T) {
-	got, summary := look(t, webSocketSession(t).file(), inspect.Config{})
+	got, summary := look(t, webSocketSession(t, 70_000).file(), inspect.Config{})
 	want := "7 -> Connect Command\n8 <- Connect Ack\n79 -> Publish Message (id=7) [long]\n80 -> Ping Request\n80 -> Disconnect Req\n"
 	if diff := cmp.Diff(want, got); diff != "" || summary.SkippedBytes != 0 {
 		t.Errorf("skipped %d bytes (-want +got):\n%s", summary.SkippedBytes, diff)
