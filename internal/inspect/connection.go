@@ -198,10 +198,11 @@ func (c *conn) drop() {
 // frame, -1 if they came with an earlier one.
 func (c *conn) data(d int, b []byte, at int) {
 	if c.outer == undecided {
-		if b = c.decide(d, b); b == nil {
+		waited := len(c.halves[d].early) > 0
+		if b = c.decide(d, b, &c.outer); b == nil {
 			return
 		}
-		if len(c.halves[d].early) > 0 {
+		if waited {
 			at = -1
 		}
 	}
@@ -218,9 +219,10 @@ func (c *conn) data(d int, b []byte, at int) {
 // maxEarlyBytes is how much is looked at to find out what a connection carries.
 const maxEarlyBytes = 16
 
-// decide finds out what the connection carries, and returns the bytes from the start;
-// nil if it has to see more, or does not want them.
-func (c *conn) decide(d int, b []byte) []byte {
+// decide finds out what the connection carries, in TCP or inside TLS, writes it down in
+// found, and returns the bytes from the start; nil if it has to see more, or does not want
+// them.
+func (c *conn) decide(d int, b []byte, found *speaks) []byte {
 	h := &c.halves[d]
 	if len(h.early) > 0 {
 		before := cap(h.early)
@@ -235,24 +237,25 @@ func (c *conn) decide(d int, b []byte) []byte {
 			c.in.buffered += cap(h.early)
 		}
 		return nil
-	case kind == speaksMQTT && !c.fromClient(d):
-		// Only clients send CONNECT.
-		c.turn()
-		c.outer = kind
-	case kind == speaksTLS && !c.listed && c.in.config.KeyLog == nil:
-		c.outer = speaksOther
+	case kind == speaksTLS && (found == &c.inner || !c.listed && c.in.config.KeyLog.empty()):
+		*found = speaksOther
 	case kind != undecided:
-		c.outer = kind
+		*found = kind
 	case c.listed:
-		c.outer = speaksMQTT
+		*found = speaksMQTT
 	default:
-		c.outer = speaksOther
+		*found = speaksOther
 	}
-	if c.outer == speaksOther {
+	if *found == speaksOther {
 		c.drop()
 		return nil
 	}
-	if c.outer == speaksTLS {
+	c.in.buffered -= cap(h.early)
+	h.early = nil
+	switch {
+	case *found == speaksMQTT && isConnect(b) && !c.fromClient(d):
+		c.turn() // only clients send CONNECT
+	case *found == speaksTLS:
 		c.public.Transport = TLS
 	}
 	return b
@@ -272,8 +275,8 @@ func recognise(b []byte) speaks {
 		return speaksMQTT
 	case bytes.HasPrefix(b, []byte("GET ")), bytes.HasPrefix(b, []byte("HTTP/1.1 101")):
 		return speaksWebSocket
-	case len(b) >= 3 && b[0] == 0x16 && b[1] == 3 && b[2] <= 4:
-		return speaksTLS
+	case len(b) >= 3 && b[0] >= tlsChangeCipherSpec && b[0] <= tlsData && b[1] == 3 && b[2] <= 4:
+		return speaksTLS // no Control Packet begins like this
 	}
 	return undecided
 }

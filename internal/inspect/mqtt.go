@@ -242,6 +242,6 @@ func (c *conn) missing(d, n int) {
 		c.socket.lost(d)
 	}
 	if c.secured != nil {
-		c.secured.lost(d)
+		c.secured.lost(c.side(d))
 	}
 }
