@@ -134,9 +134,9 @@ func inspectJSON(t *testing.T, file string, args ...string) []inspected {
 }
 
 // tsharkPackets runs tshark on the capture.
-func tsharkPackets(t *testing.T, file string) []shownPacket {
+func tsharkPackets(t *testing.T, file string, args ...string) []shownPacket {
 	t.Helper()
-	command := exec.Command(paths["tshark"], "-r", file, "-d", "tcp.port==20000-32000,mqtt", "-Y", "mqtt", "-T", "json", "-J", "mqtt frame")
+	command := exec.Command(paths["tshark"], append([]string{"-r", file, "-Y", "mqtt", "-T", "json", "-J", "mqtt frame"}, args...)...)
 	out, err := command.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -579,8 +579,12 @@ func TestInspectWebSocket(t *testing.T) {
 // compareWithTshark compares packet by packet and field by field.
 func compareWithTshark(t *testing.T, file string) {
 	t.Helper()
-	want := tsharkPackets(t, file)
-	got := inspectJSON(t, file)
+	compareWith(t, inspectJSON(t, file), tsharkPackets(t, file, "-d", "tcp.port==20000-32000,mqtt"))
+}
+
+// compareWith compares what we see with what tshark sees.
+func compareWith(t *testing.T, got []inspected, want []shownPacket) {
+	t.Helper()
 	fields, differences := 0, 0
 	allowed := make([]int, len(allowances))
 	differ := func(format string, values ...any) {
@@ -686,6 +690,36 @@ func TestInspectLessons(t *testing.T) {
 				}
 				tree = rest
 			}
+		})
+	}
+}
+
+// TestInspectTLS lets openssl speak TLS 1.2 and 1.3 to Mosquitto and write down the
+// secrets: with them, colibri inspect sees what tshark sees.
+func TestInspectTLS(t *testing.T) {
+	dir, _ := makePKI(t)
+	for _, suite := range [][]string{
+		{"-tls1_3", "-ciphersuites", "TLS_AES_256_GCM_SHA384"},
+		{"-tls1_3", "-ciphersuites", "TLS_AES_128_GCM_SHA256"},
+		{"-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256"},
+		{"-tls1_2", "-cipher", "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384"},
+	} {
+		t.Run(strings.Join(suite, " "), func(t *testing.T) {
+			b := startMosquitto(t, "user root", "allow_anonymous true", "certfile "+filepath.Join(dir, "server.crt"), "keyfile "+filepath.Join(dir, "server.key"))
+			r := record(t)
+			keys := filepath.Join(t.TempDir(), "keys")
+			client := start(t, paths["openssl"], append([]string{"s_client", "-connect", b.address(), "-keylogfile", keys, "-quiet", "-CAfile", filepath.Join(dir, "ca.crt")}, suite...)...)
+			io.WriteString(client.stdin, "\x10\x0e\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x01a"+"\x82\x09\x00\x01\x00\x00\x03a/b\x00")
+			io.WriteString(client.stdin, "\x30\xae\x9c\x01\x00\x03a/b\x00"+strings.Repeat("x", 20_000+8)+"\xe0\x00")
+			client.wait(t)
+			r.end(t, startBroker(t, colibri))
+
+			want := tsharkPackets(t, r.file, "-o", "tls.keylog_file:"+keys, "-d", fmt.Sprintf("tls.port==%d,mqtt", b.port), "-d", fmt.Sprintf("tcp.port==%d,tls", b.port))
+			got := slices.DeleteFunc(inspectJSON(t, r.file, "--port", strconv.Itoa(b.port), "--keylog", keys), func(p inspected) bool { return p.Transport != "tls" })
+			if len(got) < 6 {
+				t.Errorf("%d packets in TLS, want at least the 6 before DISCONNECT", len(got))
+			}
+			compareWith(t, got, want)
 		})
 	}
 }
