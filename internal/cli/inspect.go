@@ -84,6 +84,9 @@ func runInspect(env *invocation, args []string) int {
 	if o.hexInput != "" {
 		return inspectHex(env, o, show)
 	}
+	if o.iface != "" {
+		return inspectLive(env, o, show)
+	}
 	source, size, err := openCapture(env, o)
 	if err != nil {
 		fmt.Fprintf(env.stderr, "Error: %s\n", sentence(err.Error()))

@@ -13,6 +13,7 @@ import (
 // inspectOptions are what inspect is told.
 type inspectOptions struct {
 	file      string // "-" for standard input
+	iface     string // of a live capture; empty for none
 	form      string // table, tree or json
 	hex       bool
 	explain   bool
@@ -31,7 +32,7 @@ type inspectOptions struct {
 }
 
 // live reports whether frames come as they happen.
-func (o *inspectOptions) live() bool { return o.file == "-" }
+func (o *inspectOptions) live() bool { return o.file == "-" || o.iface != "" }
 
 // inspectFlag is one flag of inspect.
 type inspectFlag struct {
@@ -43,6 +44,8 @@ type inspectFlag struct {
 }
 
 var inspectFlags = []inspectFlag{
+	{names: []string{"-i", "--interface"}, value: "IFACE", help: "capture this network interface of a Linux machine live, or all with 'any', until Ctrl-C; needs root or CAP_NET_RAW",
+		apply: func(o *inspectOptions, value string) error { o.iface = value; return nil }},
 	{names: []string{"--tree"}, help: "the layers of each frame with every field, its value and its bytes",
 		apply: func(o *inspectOptions, _ string) error { o.form = "tree"; return nil }},
 	{names: []string{"--hex"}, help: "the tree with the bytes beside each field; with --json, the bytes of each packet",
@@ -130,11 +133,17 @@ func parseInspectOptions(args []string) (*inspectOptions, error) {
 	if o.help {
 		return o, nil
 	}
+	sources := 0
+	for _, source := range []string{o.file, o.iface, o.hexInput} {
+		if source != "" {
+			sources++
+		}
+	}
 	switch {
-	case o.file == "" && o.hexInput == "":
-		return o, usagef("Say what to read: a capture file, '-' for standard input, or bytes behind --hex-input.")
-	case o.file != "" && o.hexInput != "":
-		return o, usagef("Give a capture or --hex-input, not both.")
+	case sources == 0:
+		return o, usagef("Say what to read: a capture file, '-' for standard input, an interface behind -i, or bytes behind --hex-input.")
+	case sources > 1:
+		return o, usagef("Give one of a capture, -i and --hex-input.")
 	case o.following && (o.form != "" || o.hex):
 		return o, usagef("--follow has a form of its own; leave --tree, --hex and --json out.")
 	}
@@ -165,7 +174,7 @@ func nearestInspectFlag(typed string) string {
 
 func writeInspectHelp(w io.Writer, name string) {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n\nUsage:\n  %s {FILE | -} [FLAGS]\n  %s --hex-input BYTES [FLAGS]\n", wrapped(
+	fmt.Fprintf(&b, "%s\n\nUsage:\n  %s {FILE | - | -i IFACE} [FLAGS]\n  %s --hex-input BYTES [FLAGS]\n", wrapped(
 		"Show the MQTT packets of a capture, pcap or pcapng, and explain them. Without a flag it is the table that packet analysers show, one row for each frame in which a packet ends.", 0), name, name)
 	b.WriteString("\nExamples:\n")
 	examples := [][2]string{
@@ -175,7 +184,8 @@ func writeInspectHelp(w io.Writer, name string) {
 		{name + " session.pcapng --follow thermostat", "one client's conversation"},
 		{name + " session.pcapng --filter 'type=CONNACK reason=failed'", "who was refused"},
 		{name + " --hex-input 'c0 00' --explain", "a packet from elsewhere"},
-		{"tcpdump -i any -U -w - port 1883 | " + name + " -", "live"},
+		{name + " -i any", "live, on Linux as root"},
+		{"tcpdump -i any -U -w - port 1883 | " + name + " -", "live, elsewhere"},
 	}
 	for _, e := range examples {
 		fmt.Fprintf(&b, "  %-62s # %s\n", e[0], e[1])
