@@ -1,6 +1,9 @@
 package inspect_test
 
 import (
+	"fmt"
+	"net/netip"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -99,6 +102,25 @@ func TestStreams(t *testing.T) {
 			w.send(client, long[150:])
 			w.send(client, publish(t, v, "a", ""))
 		}, "2 -> Publish Message (id=7) [a] guessed 5.0\n", nil},
+		{"a packet behind bytes that came before", func(w *wire) {
+			w.open().send(client, connect(t, v))
+			start := w.seq[client]
+			w.send(client, "\xC0\x00")
+			w.at(client, start, pcap.ACK, "\xC0\x00\xE0\x00")
+		}, "4 -> Connect Command\n5 -> Ping Request\n6 -> Disconnect Req\n", nil},
+		{"a gap that nobody fills is passed over", func(w *wire) {
+			w.open().send(client, connect(t, v))
+			w.seq[client] += 5
+			w.send(client, "\xC0\x00")
+			for range 10 {
+				w.send(server, "\xD0\x00")
+			}
+		}, "4 -> Connect Command\n" + strings.Join(numbered(6, 14, "%d <- Ping Response\n"), "") + "5 gap of 5\n5 -> Ping Request\n15 <- Ping Response\n", nil},
+		{"the client has the lower port", func(w *wire) {
+			w.ends[server] = onPort(w, 50000)
+			w.send(client, connect(t, v))
+			w.send(server, connack(t, v))
+		}, "1 -> Connect Command\n2 <- Connect Ack\n", nil},
 		{"another port, found by its CONNECT", func(w *wire) {
 			w.ends[server] = onPort(w, 4711)
 			w.open().send(client, connect(t, v))
@@ -111,24 +133,27 @@ func TestStreams(t *testing.T) {
 		}, "", nil},
 		{"the same ports again", func(w *wire) {
 			w.open().send(client, connect(t, v))
+			w.at(client, w.seq[client]+1, pcap.ACK, "\xC0\x00") // waits for what is before it
 			w.frame(client, pcap.RST, "")
 			w.seq[client] += 1 << 20
 			w.open().send(client, connect(t, colibri.V311))
 			w.send(client, wireBytes(t, &packet.Publish{Topic: "old", Payload: []byte{0}}, colibri.V311))
-		}, "4 -> Connect Command\n9 -> Connect Command\n10 -> Publish Message [old]\n", nil},
+		}, "4 -> Connect Command\n5 gap of 1\n5 -> Ping Request\n10 -> Connect Command\n11 -> Publish Message [old]\n", nil},
 		{"a malformed packet, and one behind it", func(w *wire) {
 			w.open().send(client, connect(t, v)+"\x82\x02\x00\x00"+"\xC0\x00")
 		}, "4 -> Connect Command\n4 -> Subscribe Request[Malformed Packet]\n4 -> Ping Request\n",
 			func(s *inspect.Summary) (string, int, int) { return "malformed", s.Malformed, 1 }},
 		{"a Remaining Length that is none", func(w *wire) {
 			w.open().send(client, connect(t, v)+"\x30\xFF\xFF\xFF\xFF\x01 and more")
+			w.send(client, "\x0F\x00")
 			w.send(client, "\xC0\x00")
-		}, "4 -> Connect Command\n4 -> Publish Message[Malformed Packet]\n5 -> Ping Request\n", nil},
+		}, "4 -> Connect Command\n4 -> Publish Message[Malformed Packet]\n6 -> Ping Request\n", nil},
 		{"a packet too large to keep", func(w *wire) {
 			w.open().send(client, connect(t, v)+"\x30\x80\x80\x80\x10\x00\x01a")
-			w.seq[client] += 16<<21 - 3 // not captured
+			w.send(client, strings.Repeat("\xE0\x00", 50))
+			w.seq[client] += 16<<21 - 103 // not captured
 			w.send(client, "\xC0\x00")
-		}, "4 -> Connect Command\n4 -> Publish Message [33554437 bytes, too large to keep]\n5 -> Ping Request\n",
+		}, "4 -> Connect Command\n4 -> Publish Message [33554437 bytes, too large to keep]\n6 -> Ping Request\n",
 			func(s *inspect.Summary) (string, int, int) { return "too large", s.TooLarge, 1 }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -145,4 +170,58 @@ func TestStreams(t *testing.T) {
 			}
 		})
 	}
+}
+
+// numbered repeats a format for the numbers from first to last.
+func numbered(first, last int, format string) (lines []string) {
+	for n := first; n <= last; n++ {
+		lines = append(lines, fmt.Sprintf(format, n))
+	}
+	return lines
+}
+
+// TestConnectionsAreBounded: the connection that was silent for longest is given up.
+func TestConnectionsAreBounded(t *testing.T) {
+	in := inspect.New(inspect.Config{})
+	const limit, more = 65536, 5
+	s := &pcap.Segment{Destination: netip.MustParseAddrPort("10.9.0.1:1883"), Flags: pcap.SYN}
+	var frame []byte
+	for i := range limit + more {
+		s.Source = netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), 40000)
+		frame = pcap.AppendFrame(frame[:0], s)
+		in.Frame(&pcap.Frame{Number: i + 1, Link: pcap.Ethernet, Length: len(frame), Data: frame})
+	}
+	if got := in.Summary().Evicted; got != more {
+		t.Errorf("given up: got %d connections, want %d", got, more)
+	}
+}
+
+// TestBuffersAreBounded: many large packets that never end do not fill the memory.
+func TestBuffersAreBounded(t *testing.T) {
+	in := inspect.New(inspect.Config{})
+	s := &pcap.Segment{Destination: netip.MustParseAddrPort("10.9.0.1:1883"), Flags: pcap.ACK}
+	part := make([]byte, 60_000)
+	number := 0
+	for i := range 8 {
+		s.Source = netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}), 40000)
+		s.Flags, s.Seq, s.Payload = pcap.SYN, 0, nil
+		for sent := 0; sent < 13<<20; sent += len(s.Payload) {
+			number++
+			frame := pcap.AppendFrame(nil, s)
+			in.Frame(&pcap.Frame{Number: number, Link: pcap.Ethernet, Length: len(frame), Data: frame})
+			s.Seq += uint32(len(s.Payload))
+			if s.Flags == pcap.SYN {
+				s.Flags, s.Seq, s.Payload = pcap.ACK, 1, append([]byte(connect(t, colibri.V5)), "\x30\xFF\xFF\xFF\x06\x00\x01a"...)
+			} else {
+				s.Payload = part
+			}
+		}
+	}
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	if in.Summary().Evicted == 0 || m.HeapAlloc > 100<<20 {
+		t.Errorf("given up: got %d connections, with %d MB in use", in.Summary().Evicted, m.HeapAlloc>>20)
+	}
+	runtime.KeepAlive(in)
 }

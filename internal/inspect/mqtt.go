@@ -135,9 +135,6 @@ func (c *conn) show(d int, r *Record) {
 		c.counted = true
 		in.summary.Connections++
 	}
-	if r.Type == packet.CONNECT && !c.fromClient(d) && c.version == 0 && !c.begun {
-		c.turn() // only clients send it
-	}
 	in.summary.Packets++
 	r.Number = in.summary.Packets
 	r.Frame = in.frame

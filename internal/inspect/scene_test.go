@@ -88,6 +88,9 @@ func look(t testing.TB, file []byte, config inspect.Config) (string, inspect.Sum
 			arrow = "->"
 		}
 		fmt.Fprintf(&b, "%d %s %s", r.Frame.Number, arrow, r.Info())
+		if p, ok := r.Packet.(*packet.Publish); ok && len(p.Payload) > 0 && strings.Trim(string(p.Payload), "x\x00") != "" && r.Connection.Transport != inspect.TCP {
+			t.Errorf("packet %d has the wrong payload", r.Number)
+		}
 		if r.Guessed {
 			fmt.Fprintf(&b, " guessed %s", r.Version)
 		}

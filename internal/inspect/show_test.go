@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -95,6 +96,12 @@ func TestTreeHex(t *testing.T) {
 	}
 	if strings.Contains(b.String(), "secret\"") || strings.Contains(b.String(), "73 65 63") {
 		t.Errorf("the password is shown:\n%s", b.String())
+	}
+	b.Reset()
+	lines := inspect.NewJSON(&b)
+	lines.Hex = true
+	if got := shown(t, w.file(), lines, &b, nil); strings.Contains(got, "secret\"") || strings.Contains(got, "736563") || !strings.Contains(got, `"hex":"1019`) {
+		t.Errorf("the password is shown:\n%s", got)
 	}
 	b.Reset()
 	tree = inspect.NewTree(&b)
@@ -200,6 +207,26 @@ func TestFollowAssigned(t *testing.T) {
 	got := shown(t, w.file(), follow, &b, follow.Event)
 	if !strings.Contains(got, "CONNECT, Clean Start, Keep Alive 0 s") || !strings.Contains(got, "demande un identifiant au serveur") || strings.Count(got, "\n") != 3 {
 		t.Errorf("got\n%s", got)
+	}
+}
+
+// TestFollowReconnect: each connection has a heading, and a handshake goes on over both.
+func TestFollowReconnect(t *testing.T) {
+	const v = colibri.V311
+	w := newWire(t).open()
+	w.send(client, connect(t, v)+publish(t, v, "a", "x"))
+	w.ends[client] = netip.MustParseAddrPort("10.0.0.1:40001")
+	w.open().send(client, connect(t, v))
+	w.send(server, wireBytes(t, &packet.Puback{PacketID: 7}, v))
+	var b strings.Builder
+	follow := inspect.NewFollow(&b, "id")
+	got := shown(t, w.file(), follow, &b, follow.Event)
+	for _, want := range []string{"client id 10.0.0.1:40000", "was not seen to end", "client id 10.0.0.1:40001", "PUBACK id 7  QoS 1, for PUBLISH a of frame 4"} {
+		_, rest, found := strings.Cut(got, want)
+		if !found {
+			t.Fatalf("got\n%swant %q in it, behind what came before", &b, want)
+		}
+		got = rest
 	}
 }
 

@@ -19,7 +19,6 @@ type Table struct {
 	header bool
 	row    struct {
 		frame               int // 0 for none
-		connection          int
 		seconds             float64
 		length              int
 		source, destination netip.AddrPort
@@ -38,7 +37,7 @@ func NewTable(w io.Writer) *Table { return &Table{w: bufio.NewWriter(w)} }
 
 // Packet adds a Record.
 func (t *Table) Packet(r *Record) {
-	if t.row.frame != r.Frame.Number || t.row.connection != r.Connection.ID {
+	if t.row.frame != r.Frame.Number {
 		t.begin(&r.Frame, r.Connection, r.FromClient, "MQTT")
 	}
 	if t.row.bytes < maxInfoBytes {
@@ -59,7 +58,7 @@ func (t *Table) Note(e *Event, protocol, text string) {
 // begin begins a row.
 func (t *Table) begin(f *Frame, c *Connection, fromClient bool, protocol string) {
 	t.end()
-	t.row.frame, t.row.connection = f.Number, c.ID
+	t.row.frame = f.Number
 	t.row.seconds, t.row.length = f.Relative.Round(time.Microsecond).Seconds(), f.Length
 	t.row.source, t.row.destination, t.row.protocol = c.Client, c.Server, protocol
 	if !fromClient {
