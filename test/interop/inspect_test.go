@@ -694,6 +694,18 @@ func TestInspectLessons(t *testing.T) {
 	}
 }
 
+// waits waits until the program has printed text.
+func (p *program) waits(t *testing.T, text string) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for !strings.Contains(p.both.String(), text) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s does not print %q, but:\n%s", p.name, text, p.both)
+		}
+		<-time.After(time.Millisecond)
+	}
+}
+
 // TestInspectTLS lets openssl speak TLS 1.2 and 1.3 to Mosquitto and write down the
 // secrets: with them, colibri inspect sees what tshark sees.
 func TestInspectTLS(t *testing.T) {
@@ -708,8 +720,14 @@ func TestInspectTLS(t *testing.T) {
 			b := startMosquitto(t, "user root", "allow_anonymous true", "certfile "+filepath.Join(dir, "server.crt"), "keyfile "+filepath.Join(dir, "server.key"))
 			r := record(t)
 			keys := filepath.Join(t.TempDir(), "keys")
-			client := start(t, paths["openssl"], append([]string{"s_client", "-connect", b.address(), "-keylogfile", keys, "-quiet", "-CAfile", filepath.Join(dir, "ca.crt")}, suite...)...)
+			client := start(t, paths["openssl"], append([]string{"s_client", "-connect", b.address(), "-keylogfile", keys, "-CAfile", filepath.Join(dir, "ca.crt")}, suite...)...)
 			io.WriteString(client.stdin, "\x10\x0e\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x01a"+"\x82\x09\x00\x01\x00\x00\x03a/b\x00")
+			if suite[0] == "-tls1_3" {
+				// Its command K changes the keys, once the answers are there.
+				client.waits(t, "\x90\x04\x00\x01\x00\x00")
+				io.WriteString(client.stdin, "K\n")
+				client.waits(t, "KEYUPDATE")
+			}
 			io.WriteString(client.stdin, "\x30\xae\x9c\x01\x00\x03a/b\x00"+strings.Repeat("x", 20_000+8)+"\xe0\x00")
 			client.wait(t)
 			r.end(t, startBroker(t, colibri))
