@@ -13,6 +13,9 @@
 //	go test ./... -args -brokers mosquitto -tools mosquitto   # the reference alone
 //	go test ./... -args -colibri /usr/bin/colibri             # an installed binary
 //
+// The tests of colibri inspect capture what goes over lo, which takes root or the
+// right to run dumpcap.
+//
 // Nothing is skipped: a missing outside program fails the run with a sentence
 // that names it.
 package interop
