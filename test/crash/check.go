@@ -244,8 +244,9 @@ func checkRetained(h *history, found map[string]messageID) []fault {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	type expected struct {
-		nobody bool        // nothing retained is right
-		ids    []messageID // any of these is right
+		nobody   bool        // nothing retained is right
+		removals []messageID // that may have come last
+		ids      []messageID // any of these is right
 	}
 	topics := map[string]*expected{}
 	for p, messages := range h.sent {
@@ -260,10 +261,18 @@ func checkRetained(h *history, found map[string]messageID) []fault {
 				topics[m.topic] = e
 			}
 			if m.acknowledged > 0 {
-				*e = expected{}
+				// A QoS 1 message that was sent again after m is a new one, as far as the
+				// broker can tell; a QoS 2 message like m is not.
+				again := func(id messageID) bool {
+					earlier := &messages[id.sequence]
+					return id.publisher == p && earlier.qos == colibri.AtLeastOnce && earlier.again > m.sent
+				}
+				e.nobody = e.nobody && slices.ContainsFunc(e.removals, again)
+				e.ids = slices.DeleteFunc(e.ids, func(id messageID) bool { return !again(id) })
 			}
 			if m.removal {
 				e.nobody = true
+				e.removals = append(e.removals, messageID{p, n})
 			} else {
 				e.ids = append(e.ids, messageID{p, n})
 			}

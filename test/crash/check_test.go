@@ -193,6 +193,14 @@ func TestCheckRetained(t *testing.T) {
 		m.removal = true
 		return m
 	}
+	again := func(m message) message {
+		m.again = m.sent + time.Hour
+		return m
+	}
+	twice := func(m message) message {
+		m.qos = colibri.ExactlyOnce
+		return m
+	}
 	plain := sent("a", colibri.AtLeastOnce)
 	for _, test := range []struct {
 		name string
@@ -211,6 +219,10 @@ func TestCheckRetained(t *testing.T) {
 		{"a removal that was not acknowledged", []message{set("a"), without(removed("a"))}, -1, ""},
 		{"an earlier one that was not acknowledged", []message{without(set("a")), set("a")}, 0, "number 0 is retained, want number 1"},
 		{"none was acknowledged", []message{without(set("a"))}, -1, ""},
+		{"an earlier one with QoS 1, sent again after the last", []message{again(set("a")), set("a")}, 0, ""},
+		{"the last one, and an earlier one was sent again", []message{again(set("a")), set("a")}, 1, ""},
+		{"an earlier one with QoS 2, sent again after the last", []message{twice(again(set("a"))), set("a")}, 0, "number 0 is retained, want number 1"},
+		{"a removal with QoS 1, sent again after the last", []message{again(removed("a")), set("a")}, -1, ""},
 		{"without RETAIN", []message{plain}, 0, "was never sent with RETAIN"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -30,6 +30,7 @@ type message struct {
 	retain       bool
 	removal      bool // a Retained Message without payload: nobody can tell which one it was
 	sent         time.Duration
+	again        time.Duration // sent for the last time; 0: once only
 	acknowledged time.Duration // by PUBACK or PUBREC; 0: not
 	refused      colibri.ReasonCode
 }
@@ -101,6 +102,13 @@ func (h *history) acknowledge(id messageID, code colibri.ReasonCode) {
 	case m.acknowledged == 0:
 		m.acknowledged = h.now()
 	}
+}
+
+// publishAgain notes that a message is sent again.
+func (h *history) publishAgain(id messageID) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.sent[id.publisher][id.sequence].again = h.now()
 }
 
 // subscribe notes what a SUBACK has acknowledged; a repetition changes nothing.

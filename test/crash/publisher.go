@@ -88,6 +88,7 @@ func (p *publisher) again() error {
 		packets = append(packets, &packet.Pubrel{PacketID: h.packetID})
 	}
 	for _, h := range p.unanswered {
+		p.run.history.publishAgain(h.message)
 		packets = append(packets, p.packetOf(h, true))
 	}
 	p.outstanding.Store(int32(len(packets)))
