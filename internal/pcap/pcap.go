@@ -75,11 +75,10 @@ type Reader struct {
 	frame  Frame
 	failed error
 
-	order   binary.ByteOrder
-	link    LinkType
-	nanos   bool
-	swapped bool    // of pcap, for the header of Null
-	ifaces  []iface // of the section at hand
+	order  binary.ByteOrder
+	link   LinkType
+	nanos  bool
+	ifaces []iface // of the section at hand
 }
 
 const (

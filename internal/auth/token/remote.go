@@ -47,7 +47,7 @@ func NewRemote(u *url.URL, every time.Duration, client *http.Client, report func
 // fitting returns the keys for a token. It waits for the server only when it has none that
 // fits, and until ctx ends.
 func (r *Remote) fitting(ctx context.Context, algorithm, id string) ([]key, error) {
-	found, fault, running := r.look(algorithm, id)
+	found, running, fault := r.look(algorithm, id)
 	if len(found) > 0 || running == nil {
 		return found, fault
 	}
@@ -63,7 +63,7 @@ func (r *Remote) fitting(ctx context.Context, algorithm, id string) ([]key, erro
 
 // look returns the keys that fit, and begins to fetch when that is due. running is closed when
 // a fetch that is under way has ended; nil without one.
-func (r *Remote) look(algorithm, id string) (found []key, fault error, running <-chan struct{}) {
+func (r *Remote) look(algorithm, id string) (found []key, running <-chan struct{}, fault error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := time.Now()
@@ -76,7 +76,7 @@ func (r *Remote) look(algorithm, id string) (found []key, fault error, running <
 	if r.running != nil {
 		running = r.running
 	}
-	return found, r.missing(), running
+	return found, running, r.missing()
 }
 
 // missing returns why there are no keys at all; nil when there are some. The caller holds mu.
