@@ -190,11 +190,8 @@ func (w *snapshot) wait(done chan Pos) (at Pos) {
 func (w *snapshot) retained() {
 	b := w.broker
 	b.retained.names.All(func(name string, _ *colibri.Message) bool {
-		if isSys(name) {
-			return true
-		}
 		b.retained.names.Update(name, func(m *colibri.Message) *colibri.Message {
-			if m != nil {
+			if m != nil && !b.retained.isOurs(m) {
 				w.add(journal.RetainedSet{Number: b.numbers.retained.Add(1), Message: m})
 			}
 			return m

@@ -19,9 +19,35 @@ type retainedStore struct {
 	sys      atomic.Int64 // messages under $SYS/
 	sysBytes atomic.Int64 // as bytes
 
-	graves sync.Mutex        // a leaf
-	recent map[string]uint64 // topics cleared lately, with the number of the change, for checkpoints; nil without a Log
-	before map[string]uint64 // and those of the time before
+	graves sync.Mutex                  // a leaf
+	recent map[string]uint64           // topics cleared lately, with the number of the change, for checkpoints; nil without a Log
+	before map[string]uint64           // and those of the time before
+	own    map[string]*colibri.Message // what the broker says of itself, by topic; guarded by graves
+}
+
+// ours notes that the broker itself retains m, or removes what it has retained.
+func (r *retainedStore) ours(m *colibri.Message) {
+	r.graves.Lock()
+	defer r.graves.Unlock()
+	if len(m.Payload) == 0 {
+		delete(r.own, m.Topic)
+		return
+	}
+	if r.own == nil {
+		r.own = make(map[string]*colibri.Message)
+	}
+	r.own[m.Topic] = m
+}
+
+// isOurs reports whether m, which is retained, is what the broker says of itself: a client
+// that may write below $SYS/ is promised its messages as elsewhere.
+func (r *retainedStore) isOurs(m *colibri.Message) bool {
+	if !isSys(m.Topic) {
+		return false
+	}
+	r.graves.Lock()
+	defer r.graves.Unlock()
+	return r.own[m.Topic] == m
 }
 
 // bury notes that a topic was cleared.
@@ -131,6 +157,7 @@ func (r *retainedStore) remove(m *colibri.Message) {
 func (b *batch) retain(publisher *liveSession, m *colibri.Message) bool {
 	store, numbers, limits := &b.broker.retained, &b.broker.numbers.retained, &b.broker.limits
 	if b.own { // without limits, and not recorded: nobody wants the values of before a restart
+		store.ours(m)
 		_, ok := store.put(m, 0, 0, numbers)
 		return ok
 	}

@@ -174,3 +174,28 @@ func TestCheckpointRefused(t *testing.T) {
 		run(refuse)
 	}
 }
+
+// TestCheckpointOfSys shows that what a client may retain below $SYS/ outlives a crash after
+// a checkpoint as without one, and that what the broker says of itself does not.
+func TestCheckpointOfSys(t *testing.T) {
+	for _, least := range []int64{0, 1} {
+		mqtest.Run(t, fmt.Sprint("checkpoints from ", least, " bytes on"), mqtest.V311, broker.Config{}, func(scene *mqtest.Scene) {
+			log := &keptLog{}
+			config := broker.Config{Log: log, CheckpointBytes: least, Authorizer: rules{}, SysInterval: 10 * time.Second}
+			scene.Use(mqtest.New(t, config))
+			p := scene.Connect("client")
+			p.Send(retain(qos1(1, "$SYS/mine", "x")))
+			p.Expect(puback(1, 0))
+			p.Send(retain(qos1(2, "$SYS/broker/version", "mine")))
+			p.Expect(puback(2, 0))
+			time.Sleep(2 * time.Second)
+			config.Log, config.SysInterval = log.crash(false), 0
+			scene.Use(mqtest.New(t, config))
+			p = scene.Connect("client")
+			p.Send(subscribe(1, to("$SYS/#", 1)))
+			if got := p.Received(); len(got) != 1+2 {
+				scene.Errorf("got %v after a crash, want a SUBACK and the two messages of the client", got)
+			}
+		})
+	}
+}
