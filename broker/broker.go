@@ -254,6 +254,8 @@ func (b *Broker) sweep() {
 	defer b.running.Done()
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
+	expired := expiredSweep{broker: b}
+	defer expired.end()
 	for {
 		select {
 		case <-b.lifetime.Done():
@@ -261,6 +263,7 @@ func (b *Broker) sweep() {
 		case now := <-ticker.C:
 			b.sweepKeepAlive(now)
 			b.sweepExpired(now)
+			expired.step(now)
 			b.checkpointIfDue()
 			if now.Unix()%int64(tombstoneTime/time.Second) == 0 && b.checkpoints.running.TryLock() {
 				b.retained.forgetGraves() // a checkpoint writes those that were dug since it began

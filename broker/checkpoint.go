@@ -188,10 +188,14 @@ func (w *snapshot) wait(done chan Pos) (at Pos) {
 // retained writes what is retained, under new numbers, and which topics have been cleared
 // lately: an older change may reach the Log only now.
 func (w *snapshot) retained() {
-	b := w.broker
+	b, now := w.broker, time.Now()
 	b.retained.names.All(func(name string, _ *colibri.Message) bool {
 		b.retained.names.Update(name, func(m *colibri.Message) *colibri.Message {
-			if m != nil && !b.retained.isOurs(m) {
+			switch {
+			case m == nil || b.retained.isOurs(m):
+			case m.Expired(now):
+				w.add(journal.RetainedRemoved{Number: b.numbers.retained.Add(1), Topic: name})
+			default:
 				w.add(journal.RetainedSet{Number: b.numbers.retained.Add(1), Message: m})
 			}
 			return m

@@ -50,7 +50,9 @@ func (b *Broker) recover() error {
 	b.numbers.message.Store(state.LastMessage)
 	b.numbers.retained.Store(state.LastRetained)
 	for _, retained := range state.Retained {
-		b.retained.restore(retained.Message)
+		if !retained.Message.Expired(now) {
+			b.retained.restore(retained.Message)
+		}
 	}
 	var groups []*journal.Session
 	b.registry.mu.Lock()

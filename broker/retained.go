@@ -16,6 +16,7 @@ type retainedStore struct {
 	names    topic.Names[colibri.Message]
 	bytes    atomic.Int64 // of their topics and payloads
 	payload  atomic.Int64 // of their payloads
+	expiring atomic.Int64 // messages that expire
 	sys      atomic.Int64 // messages under $SYS/
 	sysBytes atomic.Int64 // as bytes
 
@@ -104,6 +105,7 @@ func (r *retainedStore) changed(name string, old, m *colibri.Message) {
 	if old != nil {
 		r.payload.Add(-int64(len(old.Payload)))
 	}
+	r.expiring.Add(int64(index(m != nil && m.Expires != 0) - index(old != nil && old.Expires != 0)))
 	if isSys(name) {
 		r.sysBytes.Add(more)
 		r.sys.Add(int64(index(m != nil) - index(old != nil)))
@@ -141,17 +143,6 @@ func (r *retainedStore) put(m *colibri.Message, count, bytes int, numbers *atomi
 	return number, ok
 }
 
-// remove removes m if it is still what is retained for its topic.
-func (r *retainedStore) remove(m *colibri.Message) {
-	r.names.Update(m.Topic, func(latest *colibri.Message) *colibri.Message {
-		if latest != m {
-			return latest
-		}
-		r.changed(m.Topic, m, nil)
-		return nil
-	})
-}
-
 // retain replaces, or with an empty payload removes, what is retained for m's topic. m
 // belongs to the store from now on. It returns false when a limit is reached.
 func (b *batch) retain(publisher *liveSession, m *colibri.Message) bool {
@@ -179,7 +170,7 @@ func (b *batch) retain(publisher *liveSession, m *colibri.Message) bool {
 func (b *Broker) retainedFor(filter string, now time.Time) (messages []*colibri.Message) {
 	b.retained.names.Select(filter, func(_ string, m *colibri.Message) bool {
 		if m.Expired(now) {
-			b.retained.remove(m)
+			b.removeExpired(m)
 		} else {
 			messages = append(messages, m)
 		}
