@@ -123,6 +123,7 @@ func New(config Config) (*Broker, error) {
 		DropOldest:        b.whenFull == FullDropOldest,
 		Subscriptions:     b.limits.Subscriptions,
 		TopicAliasMaximum: b.limits.TopicAliasMaximum,
+		ExpiryInterval:    b.limits.SessionExpiry,
 	}
 	b.registry.sessions = make(map[string]*liveSession)
 	var receives func(*liveSession, string) bool

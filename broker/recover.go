@@ -102,11 +102,11 @@ func (b *Broker) recoverSession(from *journal.Session, now time.Time) {
 	closed := time.Unix(0, from.Closed)
 	s.closed = closed
 	if from.Will != nil {
-		delay := min(from.WillDelay, from.ExpiryInterval)
+		delay := min(from.WillDelay, s.state.ExpiryInterval())
 		s.will, s.willDue = from.Will, closed.Add(time.Duration(delay)*time.Second)
 	}
-	if from.ExpiryInterval != session.NeverExpires {
-		s.due = closed.Add(time.Duration(from.ExpiryInterval) * time.Second)
+	if interval := s.state.ExpiryInterval(); interval != session.NeverExpires {
+		s.due = closed.Add(time.Duration(interval) * time.Second)
 	}
 }
 

@@ -233,11 +233,7 @@ func (b *Broker) leave(c *conn) {
 		will = nil
 	}
 	s.closed = now
-	interval := s.state.ExpiryInterval()
-	if most := b.limits.SessionExpiry; most > 0 {
-		interval = min(interval, most) // DISCONNECT may have raised it
-	}
-	switch interval {
+	switch interval := s.state.ExpiryInterval(); interval {
 	case 0:
 		s.ended = true // [MQTT-4.1.0-2]
 	case session.NeverExpires:

@@ -8,6 +8,7 @@ import (
 	"github.com/colibri-mqtt/colibri"
 	"github.com/colibri-mqtt/colibri/broker"
 	"github.com/colibri-mqtt/colibri/internal/mqtest"
+	"github.com/colibri-mqtt/colibri/packet"
 )
 
 // TestRetainedLeavesWhenExpired shows that Retained Messages which have expired leave memory
@@ -37,4 +38,32 @@ func TestRetainedLeavesWhenExpired(t *testing.T) {
 			scene.Errorf("got %d Retained Messages after a restart, want the one that does not expire", got)
 		}
 	})
+}
+
+// TestSessionExpiryLimit shows that neither a DISCONNECT nor a restart with a shorter limit
+// leaves a Session for longer than Limits.SessionExpiry.
+func TestSessionExpiryLimit(t *testing.T) {
+	for _, how := range []string{"DISCONNECT", "an older limit"} {
+		mqtest.Run(t, how, mqtest.V5, broker.Config{}, func(scene *mqtest.Scene) {
+			log := &keptLog{}
+			limits := broker.Limits{SessionExpiry: 60}
+			if how == "an older limit" {
+				limits.SessionExpiry = 0
+			}
+			scene.Use(mqtest.New(t, broker.Config{Log: log, Limits: limits}))
+			p := scene.Connect("client", property(colibri.SessionExpiryInterval, 10))
+			p.Send(&packet.Disconnect{Properties: number(colibri.SessionExpiryInterval, 0xFFFFFFFF)})
+			p.Received()
+			limits.SessionExpiry = 60
+			scene.Use(mqtest.New(t, broker.Config{Log: log.crash(false), Limits: limits}))
+			time.Sleep(50 * time.Second)
+			if got := scene.Broker.Stats().Sessions; got != 1 {
+				scene.Errorf("got %d Sessions after 50 seconds, want that of the client", got)
+			}
+			time.Sleep(11 * time.Second)
+			if got := scene.Broker.Stats().Sessions; got != 0 {
+				scene.Errorf("got %d Sessions after 61 seconds, want none as the limit is 60", got)
+			}
+		})
+	}
 }

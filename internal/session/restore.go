@@ -16,7 +16,7 @@ var flowStates = map[journal.DeliveryState]flow.State{journal.Sent: flow.AwaitPu
 // Restore makes s, which must be new, what the log says of it. It keeps what from holds,
 // which must not change any more. The client is not connected.
 func (s *Session) Restore(from *journal.Session) {
-	s.expiryInterval = from.ExpiryInterval
+	s.expiryInterval = s.limits.expiry(from.ExpiryInterval)
 	for _, filter := range slices.Sorted(maps.Keys(from.Subscriptions)) {
 		s.subscriptions.add(from.Subscriptions[filter])
 	}

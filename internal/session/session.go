@@ -30,6 +30,15 @@ type Limits struct {
 	DropOldest        bool   // when the queue is full the oldest of it gives way, not the newest
 	Subscriptions     int    // 0: no limit
 	TopicAliasMaximum uint16 // highest Topic Alias that a 5.0 client may use towards us
+	ExpiryInterval    uint32 // longest Session Expiry Interval in seconds that DISCONNECT or Restore sets; 0: no limit
+}
+
+// expiry returns interval, or the longest Session Expiry Interval if that is shorter.
+func (l *Limits) expiry(interval uint32) uint32 {
+	if l.ExpiryInterval > 0 {
+		return min(interval, l.ExpiryInterval)
+	}
+	return interval
 }
 
 // Options are what one Network Connection brings to the Session: what its CONNECT said.
@@ -248,7 +257,7 @@ func (s *Session) receiveDisconnect(p *packet.Disconnect, out *Output) error {
 			return protocolError("DISCONNECT Session Expiry Interval", "",
 				"it was zero in CONNECT and may not be raised now")
 		}
-		s.expiryInterval = interval
+		s.expiryInterval = s.limits.expiry(interval)
 	}
 	if p.Code == colibri.NormalDisconnection {
 		s.will = nil // [MQTT-3.14.4-3], [MQTT-3.1.2-10]
