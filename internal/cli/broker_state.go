@@ -50,7 +50,7 @@ func (s *brokerServer) openState() (l *disk.Log, why string, err error) {
 	l, err = disk.Open(s.stateDir, o)
 	if err != nil {
 		if locked, ok := errors.AsType[*wal.LockedError](err); ok {
-			return nil, "", fmt.Errorf("another broker (process %d) keeps its state in %s: stop it, or give this one another persistence_location", locked.PID, dir)
+			return nil, "", fmt.Errorf("another broker (%s) keeps its state in %s: stop it, or give this one another persistence_location", locked.Holder(), dir)
 		}
 		return nil, "", fmt.Errorf("the state in %s cannot be opened: %w%s", dir, err, s.account.advice(err))
 	}

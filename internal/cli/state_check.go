@@ -185,7 +185,7 @@ func repairState(env *invocation, o *stateOptions) int {
 		err = noState(o.dir)
 	}
 	if locked, ok := errors.AsType[*wal.LockedError](err); ok {
-		err = fmt.Errorf("a broker (process %d) keeps its state in %s: stop it first; it cuts a torn end by itself when it starts", locked.PID, o.dir)
+		err = fmt.Errorf("a broker (%s) keeps its state in %s: stop it first; it cuts a torn end by itself when it starts", locked.Holder(), o.dir)
 	}
 	switch {
 	case err != nil:

@@ -23,7 +23,7 @@ type Report struct {
 // holds what was read before the error. A torn end is none. While a Log is open its end moves: Check
 // may then see a torn end, and fail if segments are let go of.
 func Check(dir string, fn func(Pos, []byte) error) (Report, error) {
-	return check(system{}, dir, fn)
+	return check(&system{}, dir, fn)
 }
 
 func check(system FS, dir string, fn func(Pos, []byte) error) (Report, error) {
@@ -55,12 +55,12 @@ func check(system FS, dir string, fn func(Pos, []byte) error) (Report, error) {
 // CheckLocked is Check with the lock: no Log moves the end meanwhile. What is open already
 // is a *LockedError.
 func CheckLocked(dir string) (Report, error) {
-	return locked(system{}, dir, func(r Report) (Report, error) { return r, nil })
+	return locked(&system{}, dir, func(r Report) (Report, error) { return r, nil })
 }
 
 // Repair cuts what a crash has left at the end of a log, and nothing else: the Report
 // says in Torn what that was. It does what Open does, with the lock, after a Check.
-func Repair(dir string) (Report, error) { return repair(system{}, dir) }
+func Repair(dir string) (Report, error) { return repair(&system{}, dir) }
 
 func repair(system FS, dir string) (Report, error) {
 	return locked(system, dir, func(report Report) (Report, error) {

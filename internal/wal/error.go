@@ -51,17 +51,21 @@ func (e *VersionError) Error() string {
 
 // LockedError says that another process, or another Log of this one, has the directory.
 type LockedError struct {
-	PID  int // 0 when the holder has not written it yet
+	PID  int // 0 when the holder has not written it yet, or the lock file was removed
 	File string
 }
 
 // Error names the holder.
 func (e *LockedError) Error() string {
-	holder := "another process"
-	if e.PID != 0 {
-		holder = fmt.Sprintf("process %d", e.PID)
+	return fmt.Sprintf("%s: %s has the log open: stop it, or use another directory", e.File, e.Holder())
+}
+
+// Holder names the process: by its number, or as "another process" where that is not known.
+func (e *LockedError) Holder() string {
+	if e.PID == 0 {
+		return "another process"
 	}
-	return fmt.Sprintf("%s: %s has the log open: stop it, or use another directory", e.File, holder)
+	return fmt.Sprintf("process %d", e.PID)
 }
 
 // StoppedError is what every append gets after a write or a sync has failed: what the

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
+	"sync"
 )
 
 // FS is the part of an operating system that a log needs. Names are paths with the
@@ -19,8 +21,9 @@ type FS interface {
 	Open(name string, flag int) (File, error)
 	Rename(from, to string) error
 	Remove(name string) error
-	// Lock creates a file and locks it against all other calls of Lock until the result
-	// is closed or the process ends. If another has it, that is a *LockedError.
+	// Lock creates a file and locks it, and its directory, against all other calls of Lock
+	// until the result is closed or the process ends. If another has it, that is a
+	// *LockedError.
 	Lock(name string) (io.Closer, error)
 }
 
@@ -36,13 +39,17 @@ type File interface {
 }
 
 // System returns the file system of the operating system.
-func System() FS { return system{} }
+func System() FS { return &system{} }
 
 // system is the file system of the operating system. Directories and files that it
 // makes are for their owner only.
-type system struct{}
+type system struct {
+	mu    sync.Mutex             // a leaf
+	held  map[string]*systemLock // of the logs that are open, by directory
+	spare *os.File               // see openFile; nil without one
+}
 
-func (system) MakeDir(dir string) error {
+func (*system) MakeDir(dir string) error {
 	info, err := os.Stat(dir)
 	if err == nil && info.IsDir() {
 		return nil
@@ -56,7 +63,7 @@ func (system) MakeDir(dir string) error {
 	return syncParents(dir)
 }
 
-func (system) ReadDir(dir string) ([]string, error) {
+func (*system) ReadDir(dir string) ([]string, error) {
 	f, err := os.Open(dir)
 	if err != nil {
 		return nil, err
@@ -65,21 +72,39 @@ func (system) ReadDir(dir string) ([]string, error) {
 	return f.Readdirnames(-1)
 }
 
-func (system) SyncDir(dir string) error { return syncDir(dir) }
+func (s *system) SyncDir(dir string) error {
+	s.mu.Lock()
+	held := s.held[filepath.Clean(dir)]
+	s.mu.Unlock()
+	if held != nil && held.dir != nil {
+		return held.dir.Sync()
+	}
+	return syncDir(dir)
+}
 
-func (system) Open(name string, flag int) (File, error) {
-	f, err := os.OpenFile(name, flag, 0o600)
+func (s *system) Open(name string, flag int) (File, error) {
+	f, err := s.openFile(name, flag)
 	if err != nil {
 		return nil, err
 	}
-	return systemFile{f}, nil
+	return systemFile{f, s}, nil
 }
 
-func (system) Rename(from, to string) error { return os.Rename(from, to) }
+func (*system) Rename(from, to string) error { return os.Rename(from, to) }
 
-func (system) Remove(name string) error { return os.Remove(name) }
+func (*system) Remove(name string) error { return os.Remove(name) }
 
-type systemFile struct{ *os.File }
+type systemFile struct {
+	*os.File
+	system *system
+}
+
+// Close closes the file, and lets the spare descriptor have its place if there is none.
+func (f systemFile) Close() error {
+	err := f.File.Close()
+	f.system.takeSpare()
+	return err
+}
 
 func (f systemFile) Size() (int64, error) {
 	info, err := f.Stat()

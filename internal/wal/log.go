@@ -66,7 +66,7 @@ func (o *Options) setDefaults() error {
 		return fmt.Errorf("SyncInterval is %v: it must be 0 or positive", o.SyncInterval)
 	}
 	if o.FS == nil {
-		o.FS = system{}
+		o.FS = &system{}
 	}
 	return nil
 }

@@ -339,7 +339,7 @@ func TestTruncateLetsGoOfWholeSegments(t *testing.T) {
 
 func readDir(t *testing.T, dir string) []string {
 	t.Helper()
-	names, err := system{}.ReadDir(dir)
+	names, err := System().ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -528,6 +528,24 @@ func TestOneProcessHasTheLog(t *testing.T) {
 	if report, err := Check(dir, nil); err != nil || report.Frames != 1 {
 		t.Errorf("check: got %+v and error %v, want it to read without the lock", report, err)
 	}
+	mustClose(t, l)
+	mustOpen(t, dir, Options{})
+}
+
+// TestLockFileRemoved shows that a log which is open stays locked when somebody takes its
+// lock file for the leftover of a crash and removes it.
+func TestLockFileRemoved(t *testing.T) {
+	dir := t.TempDir()
+	l := mustOpen(t, dir, Options{})
+	if err := os.Remove(filepath.Join(dir, lockName)); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Open(dir, Options{})
+	var locked *LockedError
+	if !errors.As(err, &locked) || locked.PID != 0 {
+		t.Errorf("got %v, want a LockedError without a number", err)
+	}
+	wantText(t, said{err}, "another process has the log open")
 	mustClose(t, l)
 	mustOpen(t, dir, Options{})
 }
