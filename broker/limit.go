@@ -33,13 +33,14 @@ const (
 	LimitTakeoverTable                // a takeover that was not watched for that, as too many others are
 	LimitLogins                       // refused by an Authenticator: 0x8A. Too many failed logins before
 	LimitLoginQueue                   // refused by an Authenticator: 0x89. Too many logins at once
+	LimitDescriptors                  // closed at once: the process has no file descriptor left for it; see Broker.TurnedAway
 	limits
 )
 
 var limitNames = [limits]string{"connections", "unauthenticated connections", "time to CONNECT", "size of CONNECT",
 	"connection rate", "Keep Alive", "Session Expiry Interval", "packet size", "Receive Maximum", "Topic Alias",
 	"subscriptions", "topic levels or bytes", "message rate", "byte rate", "PROXY header", "connections of an address", "takeovers", "watched takeovers",
-	"failed logins", "logins that wait"}
+	"failed logins", "logins that wait", "file descriptors"}
 
 // LimitCount is the number of these limits: they are 0 to LimitCount - 1.
 const LimitCount = int(limits)

@@ -357,15 +357,16 @@ type brokerServer struct {
 	limits  broker.Limits
 	access  *auth.Access // never nil
 
-	log       *brokerLog
-	listeners []*boundListener
-	secure    []*secureListener
-	broker    atomic.Pointer[broker.Broker] // nil until it is there
-	askers    *askers
-	reloads   []reloaded
-	account   *account // whom it becomes; nil to stay
-	stateDir  string   // empty without one
-	inMemory  string   // why there is none, behind a comma; empty when that was asked for
+	log             *brokerLog
+	descriptorsTold atomic.Bool // a sentence about them was logged
+	listeners       []*boundListener
+	secure          []*secureListener
+	broker          atomic.Pointer[broker.Broker] // nil until it is there
+	askers          *askers
+	reloads         []reloaded
+	account         *account // whom it becomes; nil to stay
+	stateDir        string   // empty without one
+	inMemory        string   // why there is none, behind a comma; empty when that was asked for
 
 	reloading  sync.Mutex // one reload at a time
 	publishSys atomic.Pointer[func(topic, text string)]

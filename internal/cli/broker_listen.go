@@ -266,7 +266,7 @@ func (s *brokerServer) open(scheme, host string, l *config.Listener, place strin
 	o := transport.Options{
 		SocketMode: l.Socket.Mode, SocketOwner: l.Socket.Owner, SocketGroup: l.Socket.Group,
 		WebSocket:  transport.WebSocketOptions{Origins: l.Origins, HeaderBytes: s.config.WebSocketHeaderBytes, Refused: bound.refused},
-		TLSRefused: bound.refusedTLS, Wrap: s.proxied(bound, l),
+		TLSRefused: bound.refusedTLS, Wrap: s.admitted(s.proxied(bound, l)),
 	}
 	if server := s.secureOf(l); server != nil {
 		bound.secure, o.TLS = &l.TLS, server.Config()

@@ -38,7 +38,7 @@ type Options struct {
 	// listening Unix domain socket is given to; empty: those of the process.
 	SocketOwner, SocketGroup string
 	// Wrap, if it is not nil, takes the listener of the sockets over and returns the one
-	// whose connections carry WebSocket or MQTT, such as one that takes a header off them.
+	// whose connections carry TLS, WebSocket or MQTT, such as one that lets some in only.
 	Wrap func(net.Listener) net.Listener
 	// WebSocket is for listeners of WebSocket.
 	WebSocket WebSocketOptions
