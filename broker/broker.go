@@ -55,7 +55,8 @@ type Broker struct {
 	counters    counters
 	dropList    *dropList // nil without $SYS
 	numbers     numbers
-	durable     bool // the Log keeps what it is given
+	earliest    int64 // the latest time that the Log had at the start, see recordedTime
+	durable     bool  // the Log keeps what it is given
 
 	lifetime context.Context // ends with Shutdown
 	end      context.CancelFunc

@@ -122,7 +122,7 @@ func (b *batch) recordClosed(s *liveSession, will bool) {
 	if s.log == nil || s.ended {
 		return
 	}
-	b.soon = journal.Append(b.soon, journal.SessionClosed{Session: s.number, At: b.now.UnixNano(), ExpiryInterval: s.state.ExpiryInterval()})
+	b.soon = journal.Append(b.soon, journal.SessionClosed{Session: s.number, At: s.closed.UnixNano(), ExpiryInterval: s.state.ExpiryInterval()})
 	if s.log.will && !will {
 		s.log.will = false
 		b.entries = journal.Append(b.entries, journal.WillRemoved{Session: s.number})

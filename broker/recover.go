@@ -41,7 +41,8 @@ func (b *Broker) recover() error {
 	if frames == 0 {
 		entries = journal.Append(entries, journal.Format{Version: journal.FormatVersion})
 	}
-	recovered := journal.Recovered{At: now.UnixNano()}
+	b.earliest = state.Latest
+	recovered := journal.Recovered{At: b.recordedTime(now).UnixNano()}
 	if err := state.Apply(recovered); err != nil {
 		return err
 	}
@@ -101,6 +102,9 @@ func (b *Broker) recoverSession(from *journal.Session, now time.Time) {
 
 	closed := time.Unix(0, from.Closed)
 	s.closed = closed
+	if closed.After(now) { // what is left of its interval is not known
+		closed = now
+	}
 	if from.Will != nil {
 		delay := min(from.WillDelay, s.state.ExpiryInterval())
 		s.will, s.willDue = from.Will, closed.Add(time.Duration(delay)*time.Second)
@@ -108,6 +112,18 @@ func (b *Broker) recoverSession(from *journal.Session, now time.Time) {
 	if interval := s.state.ExpiryInterval(); interval != session.NeverExpires {
 		s.due = closed.Add(time.Duration(interval) * time.Second)
 	}
+}
+
+// recordedTime returns the time that is recorded for now: none before those that the Log has.
+// A machine without a battery begins with a time long ago, and whoever starts with the right
+// one next would end all Sessions that were closed meanwhile. If it was the time before
+// that was wrong, they stay for too long instead, but no longer than their interval while
+// the broker runs.
+func (b *Broker) recordedTime(now time.Time) time.Time {
+	if now.UnixNano() < b.earliest {
+		return time.Unix(0, b.earliest)
+	}
+	return now
 }
 
 // restore retains m, which the Log says to be retained.

@@ -135,7 +135,7 @@ func (b *Broker) join(c *conn, clientID string, cleanStart bool, o session.Optio
 		if old := s.conn.Load(); old != nil {
 			taken = old
 			s.conn.Store(nil)
-			s.closed = batch.now // for a checkpoint that looks before this connection is there
+			s.closed = b.recordedTime(batch.now) // for a checkpoint that looks before this connection is there
 			message, delay := s.state.Close()
 			if message != nil && (delay == 0 || cleanStart) {
 				will = message // [MQTT-3.1.2-8]; a longer delay has not passed [MQTT-3.1.3-9]
@@ -232,7 +232,7 @@ func (b *Broker) leave(c *conn) {
 		b.alarm.set(s.willDue, s)
 		will = nil
 	}
-	s.closed = now
+	s.closed = b.recordedTime(now)
 	switch interval := s.state.ExpiryInterval(); interval {
 	case 0:
 		s.ended = true // [MQTT-4.1.0-2]

@@ -56,6 +56,7 @@ func (s *State) format(e Format) error {
 }
 
 func (s *State) recovered(e Recovered) {
+	s.Latest = max(s.Latest, e.At)
 	for _, session := range s.Sessions {
 		if session.Closed == 0 {
 			session.Closed = e.At

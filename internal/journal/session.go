@@ -151,6 +151,7 @@ func (s *State) sessionOpened(e SessionOpened) error {
 }
 
 func (s *State) sessionClosed(e SessionClosed) {
+	s.Latest = max(s.Latest, e.At)
 	if session := s.session(e.Session); session != nil {
 		session.Closed, session.ExpiryInterval = e.At, e.ExpiryInterval
 	}

@@ -17,6 +17,10 @@ type State struct {
 	LastMessage  uint64
 	LastRetained uint64
 
+	// Latest is the latest time, in nanoseconds since 1970 (UTC), at which a Session was
+	// closed or the log was read: a clock that says less has gone back.
+	Latest int64
+
 	// Ignored counts entries that changed nothing, because they repeat another or are
 	// about what has ended. It is no part of a snapshot.
 	Ignored uint64

@@ -7,6 +7,7 @@ import (
 
 	"github.com/colibri-mqtt/colibri"
 	"github.com/colibri-mqtt/colibri/broker"
+	recorded "github.com/colibri-mqtt/colibri/internal/journal"
 	"github.com/colibri-mqtt/colibri/internal/mqtest"
 	"github.com/colibri-mqtt/colibri/packet"
 )
@@ -66,4 +67,50 @@ func TestSessionExpiryLimit(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestClockGoesBack shows that a broker which starts with a clock in the past, and ends,
+// does not end Sessions early for the one that has the right time again; and that one which
+// goes on ends them.
+func TestClockGoesBack(t *testing.T) {
+	mqtest.Run(t, "", mqtest.V5, broker.Config{}, func(scene *mqtest.Scene) {
+		const day = 24 * 60 * 60
+		right := time.Now().Add(3 * 24 * time.Hour)
+		log := &keptLog{}
+		var entries []byte
+		for _, e := range []recorded.Entry{
+			recorded.Format{Version: recorded.FormatVersion, LastSession: 2},
+			recorded.SessionOpened{Session: 1, ClientID: "closed", Version: colibri.V5, ExpiryInterval: day},
+			recorded.SessionOpened{Session: 2, ClientID: "connected", Version: colibri.V5, ExpiryInterval: day},
+			recorded.SessionClosed{Session: 1, At: right.UnixNano(), ExpiryInterval: day},
+		} {
+			entries = recorded.Append(entries, e)
+		}
+		log.Append(0, entries, nil)
+		scene.Use(mqtest.New(t, broker.Config{Log: log, CheckpointBytes: 1})) // in the past
+		scene.Connect("comes", property(colibri.SessionExpiryInterval, day)).Drop()
+		time.Sleep(time.Hour)
+		log = log.crash(false)
+		time.Sleep(time.Until(right.Add(time.Hour)))
+		scene.Use(mqtest.New(t, broker.Config{Log: log}))
+		time.Sleep(time.Second)
+		for _, clientID := range []string{"closed", "connected", "comes"} {
+			if _, ok := scene.Broker.Client(clientID); !ok {
+				scene.Errorf("the Session %q has ended", clientID)
+			}
+		}
+		time.Sleep(24 * time.Hour)
+		if got := scene.Broker.Stats().Sessions; got != 0 {
+			scene.Errorf("got %d Sessions a day later, want none", got)
+		}
+
+		log = &keptLog{}
+		entries = recorded.Append(entries, recorded.SessionClosed{Session: 2, At: time.Now().Add(100 * 24 * time.Hour).UnixNano(), ExpiryInterval: day})
+		log.Append(0, entries, nil)
+		scene.Use(mqtest.New(t, broker.Config{Log: log}))
+		time.Sleep(25 * time.Hour)
+		if got := scene.Broker.Stats().Sessions; got != 0 {
+			scene.Errorf("got %d Sessions that were closed in the future and waited for longer than their interval, want none", got)
+		}
+	})
 }
