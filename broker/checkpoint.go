@@ -29,7 +29,8 @@ type checkpoints struct {
 	running sync.Mutex   // held during one
 	least   int64        // bytes: a smaller Log is left alone
 	at      atomic.Int64 // bytes of the Log from which the next is due
-	resting atomic.Int64 // until then there is none, in nanoseconds since 1970
+	resting atomic.Int64 // until then there is none, in nanoseconds since 1970,
+	after   atomic.Int64 // unless the Log has become twice as large as the last has left it
 }
 
 // checkpointRest is how many times as long as a checkpoint has taken there is none after one
@@ -50,7 +51,7 @@ func (c *checkpoints) due(size int64, full bool) bool {
 	if size < c.at.Load() && !full {
 		return false
 	}
-	return time.Now().UnixNano() >= c.resting.Load()
+	return size >= 2*c.after.Load() || time.Now().UnixNano() >= c.resting.Load()
 }
 
 // checkpointIfDue starts a checkpoint when it is time. It is asked whenever something was
@@ -70,6 +71,7 @@ func (b *Broker) checkpointIfDue() {
 		began, before := time.Now(), b.log.Bytes()
 		written, ok := b.checkpoint()
 		took, after := time.Since(began), b.log.Bytes()
+		c.after.Store(after)
 		if ok {
 			c.at.Store(checkpointGrowth * written)
 			b.logger.Debug("the log was shortened", "from", before, "to", after, "alive", written, "took", took)
