@@ -205,13 +205,17 @@ func (b *batch) recordMessage(m *colibri.Message) {
 	}
 }
 
-// recordSent records under which identifier a delivery goes out. The caller holds s.mu.
-func (b *batch) recordSent(s *liveSession, r *session.Reply) {
+// recordSent records under which identifier a delivery goes out. promises says that it goes
+// out only then: with QoS 2, or when the Log does not know yet that it is owed. The caller
+// holds s.mu.
+func (b *batch) recordSent(s *liveSession, r *session.Reply) (promises bool) {
 	d := r.Delivery
+	promises = d.QoS == colibri.ExactlyOnce && !r.Dup
 	if s.log == nil || r.Dup {
-		return
+		return promises
 	}
-	if d.Number == 0 && d.QoS == colibri.ExactlyOnce { // a Retained Message for a new Subscription
+	if d.Number == 0 { // a Retained Message for a new Subscription
+		promises = true
 		current := b.stored
 		b.stored = stored{}
 		b.numberDelivery(s, d)
@@ -219,13 +223,22 @@ func (b *batch) recordSent(s *liveSession, r *session.Reply) {
 		b.stored = current
 	}
 	entry := journal.DeliverySent{Session: s.number, Delivery: d.Number, PacketID: r.PacketID}
-	switch {
-	case d.Number == 0:
-	case d.QoS == colibri.ExactlyOnce:
+	if promises {
 		b.entries = journal.Append(b.entries, entry)
-	default:
+	} else {
 		b.soon = journal.Append(b.soon, entry)
 	}
+	return promises
+}
+
+// heldBytes is how much a batch may have to record before it sends a Session no more than it
+// holds already.
+const heldBytes = 256 << 10
+
+// heldEnough reports whether s is to get no more now: what waits for the Log is in no outbox
+// that could be full. It is pumped again when that is recorded. The caller holds s.mu.
+func (b *batch) heldEnough(s *liveSession) bool {
+	return len(b.entries) >= heldBytes && s.held != nil
 }
 
 // recordEnded records that a delivery is over; number is 0 when it is not in the Log. The
@@ -274,8 +287,7 @@ func (b *batch) hold(c *conn, r *session.Reply) bool {
 		if r.PacketID == 0 {
 			return false
 		}
-		b.recordSent(s, r)
-		promises = r.Delivery.QoS == colibri.ExactlyOnce && !r.Dup
+		promises = b.recordSent(s, r)
 	case packet.PUBREL:
 		promises = !r.Resent
 		if r.Number != 0 && s.log != nil {

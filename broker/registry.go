@@ -87,7 +87,7 @@ func (s *liveSession) pumpOwn(b *batch, out *session.Output) {
 			}
 			continue
 		}
-		if !c.out.hasRoom(b.broker.limits.OutboxBytes) || n >= pumpReplies && c.out.hunger() {
+		if !c.out.hasRoom(b.broker.limits.OutboxBytes) || n >= pumpReplies && c.out.hunger() || b.heldEnough(s) {
 			return
 		}
 		more := s.state.Pump(b.now, 1, out)

@@ -3,6 +3,7 @@ package broker_test
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/colibri-mqtt/colibri"
 	"github.com/colibri-mqtt/colibri/broker"
@@ -100,6 +101,51 @@ func TestManyRetained(t *testing.T) {
 		}
 		if got := scene.Broker.Stats().Dropped; len(got) != 0 {
 			scene.Errorf("dropped %v, want nothing", got)
+		}
+	})
+}
+
+// TestRetainedRecorded shows that what is recorded of Retained Messages on their way goes to
+// the log in small frames, however many fit into the window of the client, and that each
+// leaves only then.
+func TestRetainedRecorded(t *testing.T) {
+	const all, size, mostBytes = 1000, 10_000, 1 << 20
+	mqtest.Run(t, "", mqtest.Modern, broker.Config{}, func(scene *mqtest.Scene) {
+		log := newSlowLog(&keptLog{}, 0)
+		scene.Use(mqtest.New(t, broker.Config{Log: log, Limits: broker.Limits{Inflight: all}}))
+		for i := range all {
+			publish(scene, &colibri.Message{Topic: fmt.Sprint("r/", i), Payload: make([]byte, size), QoS: 1, Retain: true})
+		}
+		time.Sleep(time.Minute) // all are recorded
+		p := scene.Dial()
+		p.Send(p.NewConnect("client", resume), subscribe(1, to("r/#", 1)))
+		seen := map[string]bool{}
+		for range 1000 {
+			time.Sleep(20 * time.Millisecond)
+			for _, one := range p.Received() {
+				if m, ok := one.(*packet.Publish); ok {
+					seen[m.Topic] = true
+				}
+			}
+		}
+		if len(seen) != all {
+			scene.Errorf("got %d Retained Messages, want %d", len(seen), all)
+		}
+		kept := log.crash(true)
+		for _, f := range kept.frames {
+			if len(f.bytes) > mostBytes {
+				scene.Errorf("a frame has %d bytes, want %d at most", len(f.bytes), mostBytes)
+			}
+		}
+		scene.Use(mqtest.New(t, broker.Config{Log: kept, Limits: broker.Limits{Inflight: all}}))
+		p = scene.Connect("client", resume)
+		again := 0
+		for range 100 {
+			time.Sleep(20 * time.Millisecond)
+			again += len(p.Received())
+		}
+		if again != all {
+			scene.Errorf("after a crash %d come again, want all %d that are not acknowledged", again, all)
 		}
 	})
 }

@@ -311,13 +311,18 @@ func TestRestart(t *testing.T) {
 		}
 		two.Expect()
 	})
-	run("a Retained Message on its way with QoS 2", mqtest.All, func(scene *mqtest.Scene, _ bool, restart func()) {
-		publish(scene, &colibri.Message{Topic: "r", Payload: []byte("x"), QoS: 2, Retain: true})
-		p := scene.Connect("client", resume)
-		p.Send(subscribe(1, to("r", 2)))
-		p.Expect(suback(1, 2), retain(qos2(1, "r", "x")))
-		restart()
-		p = scene.Connect("client", resume)
-		p.Expect(dup(retain(qos2(1, "r", "x"))))
-	})
+	for _, c := range []struct {
+		qos     colibri.QoS
+		publish func(id uint16, topic, payload string) *packet.Publish
+	}{{1, qos1}, {2, qos2}} {
+		run(fmt.Sprintf("a Retained Message on its way with QoS %d [MQTT-4.4.0-1]", c.qos), mqtest.All, func(scene *mqtest.Scene, _ bool, restart func()) {
+			publish(scene, &colibri.Message{Topic: "r", Payload: []byte("x"), QoS: c.qos, Retain: true})
+			p := scene.Connect("client", resume)
+			p.Send(subscribe(1, to("r", c.qos)))
+			p.Expect(suback(1, colibri.ReasonCode(c.qos)), retain(c.publish(1, "r", "x")))
+			restart()
+			p = scene.Connect("client", resume)
+			p.Expect(dup(retain(c.publish(1, "r", "x"))))
+		})
+	}
 }
