@@ -450,19 +450,6 @@ func (b *batch) publishWill(s *liveSession, author *access, m *colibri.Message) 
 	b.publish(nil, m)
 }
 
-// publishLate publishes the Will Message of s in a batch of its own.
-func (b *Broker) publishLate(s *liveSession, will *colibri.Message) {
-	defer b.decisions.end(b.decisions.begin())
-	batch := b.takeBatch()
-	defer batch.giveBack()
-	batch.now = time.Now()
-	batch.publishWill(s, s.access.Load(), will)
-	s.mu.Lock()
-	batch.recordWillSent(s)
-	s.mu.Unlock()
-	batch.recordAndReply()
-}
-
 // Publish hands m to every Session with a matching Subscription, and retains it if m
 // asks for that, as if a client had sent it. m must not be changed any more. It returns
 // an error, and does nothing, when no client could have sent m: a *topic.SyntaxError

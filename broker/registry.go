@@ -219,13 +219,14 @@ func (b *Broker) leave(c *conn) {
 	now := time.Now()
 	batch.now = now
 	c.walking.Lock() // until what this does is on its way to the Log
+	defer c.walking.Unlock()
 	s.mu.Lock()
 	if s.conn.Load() != c {
 		s.mu.Unlock()
-		c.walking.Unlock()
 		return
 	}
 	s.conn.Store(nil)
+	author := s.access.Load()
 	will, delay := s.state.Close()
 	if will != nil && delay > 0 {
 		s.will, s.willDue = will, now.Add(time.Duration(delay)*time.Second)
@@ -241,74 +242,95 @@ func (b *Broker) leave(c *conn) {
 		s.due = now.Add(time.Duration(interval) * time.Second)
 		b.alarm.set(s.due, s)
 	}
+	if b.closing.Load() {
+		will = nil
+	}
 	ended := s.ended
 	var unsent []given
 	if !ended {
 		batch.recordClosed(s, (will != nil || s.will != nil) && !b.closing.Load())
 		unsent = batch.giveUp(s)
 	}
+	if will != nil {
+		batch.recordWillSent(s)
+	}
 	s.mu.Unlock()
 
 	batch.give(unsent)
-	batch.recordAndReply()
+	if ended {
+		batch.discard(s)
+	}
+	if will != nil {
+		batch.publishWill(s, author, will)
+	}
+	batch.recordAndReply() // in one frame: a crash must not come between the end and the Will Message
 	s.mu.Lock()
 	if s.last == c {
 		s.last = nil
 	}
 	s.mu.Unlock()
-	c.walking.Unlock()
-	if ended {
-		b.discard(s)
-	}
-	if will != nil && !b.closing.Load() {
-		b.publishLate(s, will)
-	}
 }
 
 // discard removes an ended Session from the registry and the router.
-func (b *Broker) discard(s *liveSession) {
-	b.registry.mu.Lock()
-	if b.registry.sessions[s.clientID] == s {
-		delete(b.registry.sessions, s.clientID)
+func (b *batch) discard(s *liveSession) {
+	r := &b.broker.registry
+	r.mu.Lock()
+	if r.sessions[s.clientID] == s {
+		delete(r.sessions, s.clientID)
 	}
-	b.registry.mu.Unlock()
+	r.mu.Unlock()
 	b.forget(s)
+}
+
+// forget is batch.forget in a batch of its own.
+func (b *Broker) forget(s *liveSession) {
+	defer b.decisions.end(b.decisions.begin())
+	batch := b.takeBatch()
+	defer batch.giveBack()
+	batch.now = time.Now()
+	batch.forget(s)
+	batch.recordAndReply()
 }
 
 // forget removes the Subscriptions of an ended Session from the router, and gives the
 // others what it had of Shared Subscriptions.
-func (b *Broker) forget(s *liveSession) {
-	defer b.decisions.end(b.decisions.begin())
-	b.alarm.clear(s)
+func (b *batch) forget(s *liveSession) {
+	broker := b.broker
+	broker.alarm.clear(s)
 	s.mu.Lock()
 	subscriptions := s.state.Subscriptions() // nobody changes those of an ended Session
 	s.mu.Unlock()
 	for i := range subscriptions {
-		b.router.Unsubscribe(s, subscriptions[i].Filter)
+		broker.router.Unsubscribe(s, subscriptions[i].Filter)
 	}
-	batch := b.takeBatch()
-	defer batch.giveBack()
-	batch.now = time.Now()
-	batch.forgetGroups(s)
+	b.forgetGroups(s)
 	undelivered := 0
 	s.mu.Lock()
-	batch.recordSessionEnded(s)
+	b.recordSessionEnded(s)
 	if !s.forgotten {
 		s.forgotten = true
 		undelivered = s.state.Undelivered()
-		b.counters.forgotQueue(s.state.Queued(), s.state.QueuedPayload())
+		broker.counters.forgotQueue(s.state.Queued(), s.state.QueuedPayload())
 	}
 	s.mu.Unlock()
-	batch.recordAndReply()
-	b.drop(s, DropSessionEnded, undelivered)
+	broker.drop(s, DropSessionEnded, undelivered)
 }
 
 // expire acts on what has become due for a Session without a connection: its delayed
-// Will Message, its end. The alarm calls it.
+// Will Message, its end. The alarm calls it. Both go to the Log in one frame, and before
+// what the client records that comes meanwhile.
 func (b *Broker) expire(s *liveSession, now time.Time) {
 	defer b.decisions.end(b.decisions.begin())
+	batch := b.takeBatch()
+	defer batch.giveBack()
+	batch.now = time.Now()
+	turn := new(conn) // its next connection waits for it, as for the one before
+	turn.walking.Lock()
+	defer turn.walking.Unlock()
+
 	var will *colibri.Message
 	s.mu.Lock()
+	last, author := s.last, s.access.Load()
 	if s.will != nil && !now.Before(s.willDue) {
 		will, s.will = s.will, nil
 	}
@@ -319,6 +341,12 @@ func (b *Broker) expire(s *liveSession, now time.Time) {
 		if s.will != nil {
 			will, s.will = s.will, nil
 		}
+	}
+	if will != nil || ended {
+		s.last = turn
+	}
+	if will != nil {
+		batch.recordWillSent(s)
 	}
 	var next time.Time
 	switch {
@@ -332,10 +360,22 @@ func (b *Broker) expire(s *liveSession, now time.Time) {
 	if !next.IsZero() {
 		b.alarm.set(next, s)
 	}
+	if will == nil && !ended {
+		return
+	}
+	if last != nil {
+		last.awaitWalk()
+	}
 	if ended {
-		b.discard(s)
+		batch.discard(s)
 	}
 	if will != nil {
-		b.publishLate(s, will)
+		batch.publishWill(s, author, will)
 	}
+	batch.recordAndReply()
+	s.mu.Lock()
+	if s.last == turn {
+		s.last = nil
+	}
+	s.mu.Unlock()
 }
