@@ -40,6 +40,7 @@ type batch struct {
 	recording *recording     // of the replies that wait for entries; nil before the first
 	holding   []*liveSession // that hold replies of recording
 	owing     []owing        // deliveries in entries
+	waiting   []groupOwing   // what waits for groups in entries
 	touched   []*conn
 	unheard   int // messages of the connection that no Subscription matched
 	withheld  int // matches of the message at hand that may not receive it

@@ -21,6 +21,9 @@ import (
 // While something waits in the queue, every member that is online has no room for it, or
 // is about to look. Who puts the first message into an empty queue therefore has to ask
 // the members, and nobody else: see place.
+//
+// With a Log a message is taken only when it is recorded that it waits: what a member has
+// had must not wait again after a crash. The members are asked when that is done.
 
 // SharedStrategy says which member of a Shared Subscription receives a message, among
 // those that are connected.
@@ -92,6 +95,9 @@ type shareGroup struct {
 
 	number     uint64 // in the Log, as a Session of its own; 0 without
 	deliveries uint64 // the last number of what has waited
+	recording  ledges // of these numbers
+	recorded   uint64 // what has a greater number is not to be taken yet
+	hungry     bool   // ask the members when the first is recorded: nobody has, or one was turned away
 }
 
 // waiting is a message in the queue of a group.
@@ -176,9 +182,9 @@ func (g *shareGroup) put(now time.Time, messages []*colibri.Message, first bool,
 		}
 		r.group, r.first = g.number, g.deliveries+1
 		for i := range added {
-			g.deliveries++
-			added[i].number = g.deliveries
+			added[i].number = g.nextNumber()
 		}
+		g.hungry = g.hungry || r.wasEmpty || g.passed.Load()
 	}
 	if first {
 		g.queue = append(added, g.queue...)
@@ -214,6 +220,28 @@ func (g *shareGroup) put(now time.Time, messages []*colibri.Message, first bool,
 	return r, true
 }
 
+// nextNumber returns the number of what waits next; finish says that it is recorded. The
+// caller holds g.mu.
+func (g *shareGroup) nextNumber() uint64 {
+	g.deliveries++
+	g.recording.begin(g.deliveries)
+	return g.deliveries
+}
+
+// finish says that the numbers from first to last are recorded. It returns whether the
+// members are to be asked now.
+func (g *shareGroup) finish(first, last uint64) (ask bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for number := first; number <= last; number++ {
+		g.recorded = g.recording.finish(number)
+	}
+	if ask = g.hungry && len(g.queue) > 0 && g.queue[0].number <= g.recorded; ask {
+		g.hungry = false
+	}
+	return ask
+}
+
 // count counts m in, or out with -1. The caller holds g.mu.
 func (g *shareGroup) count(m *colibri.Message, by int) {
 	g.bytes += by * session.MessageBytes(m)
@@ -225,13 +253,17 @@ func (g *shareGroup) count(m *colibri.Message, by int) {
 const passBy = 1024
 
 // take removes the first message that has not expired and that p allows; nil when there is
-// none. payload is what goes with it and those that have expired, ended are their numbers in
-// the Log.
+// none, or it is not recorded that it waits. payload is what goes with it and those that have
+// expired, ended are their numbers in the Log.
 func (g *shareGroup) take(now time.Time, p Permissions) (m *colibri.Message, expired, payload int, ended []uint64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	payload = g.payload
 	for at := 0; m == nil && at < len(g.queue) && at < passBy; {
+		if g.queue[at].number > g.recorded {
+			g.hungry = true
+			break
+		}
 		m = g.queue[at].message
 		if p != nil && !p.Receive(m.Topic) {
 			g.passed.Store(true)
@@ -393,22 +425,26 @@ func (b *batch) place(filter string, messages []*colibri.Message, first bool) bo
 		b.broker.dropShared(filter, DropNoSubscribers, len(messages))
 		return true
 	}
-	b.recordWaiting(filter, messages, first, &r)
+	b.recordWaiting(g, messages, first, &r)
 	b.tally.messages += r.messages
 	b.tally.bytes += r.payload
 	b.broker.dropShared(filter, DropExpired, r.expired)
 	b.broker.dropShared(filter, DropReplaced, r.replaced)
 	b.broker.dropShared(filter, DropQueueFull, r.full)
-	if !r.wasEmpty && !g.passed.Load() {
-		return r.full == 0 // those who are connected have no room
+	if r.group == 0 && (r.wasEmpty || g.passed.Load()) { // otherwise those who are connected have no room, or it is not recorded
+		b.ask(g)
 	}
-	b.broker.router.Members(filter, func(s *liveSession) bool {
+	return r.full == 0
+}
+
+// ask lets the members of g that are connected take what waits. The caller holds no lock.
+func (b *batch) ask(g *shareGroup) {
+	b.broker.router.Members(g.filter, func(s *liveSession) bool {
 		if c := s.conn.Load(); c != nil {
 			s.pumpInto(b, c)
 		}
 		return g.waiting.Load() > 0
 	})
-	return r.full == 0
 }
 
 // pump sends what is in out and what waits, first for s alone and then for the groups of

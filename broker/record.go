@@ -85,12 +85,20 @@ type recording struct {
 	after   []*recording // and these have to be done, too
 	holding []*liveSession
 	owing   []owing
+	waiting []groupOwing
 }
 
 // owing is a delivery that is being recorded.
 type owing struct {
 	session *liveSession
 	number  uint64
+}
+
+// groupOwing is what is being recorded of the queue of a group, with the first and last
+// number.
+type groupOwing struct {
+	group       *shareGroup
+	first, last uint64
 }
 
 // stored is the message that is being published, in the Log.
@@ -355,6 +363,7 @@ func (b *batch) record() {
 	b.recording = nil
 	r.holding, b.holding = b.holding, nil
 	r.owing, b.owing = b.owing, nil
+	r.waiting, b.waiting = b.waiting, nil
 	b.entries = append(b.entries, b.soon...)
 	if b.conn != nil { // a pump may run in the Log's goroutine, which must not wait for itself
 		r.gated = int64(len(b.entries))
@@ -404,6 +413,11 @@ func (b *Broker) recorded(r *recording, err error) {
 			go b.supplyRetained(s)
 		}
 		s.mu.Unlock()
+	}
+	for _, one := range r.waiting {
+		if one.group.finish(one.first, one.last) {
+			batch.ask(one.group)
+		}
 	}
 	if r.corked != nil {
 		b.uncork(r, batch.writer)

@@ -32,14 +32,15 @@ func (b *Broker) groupNumbers() *atomic.Uint64 {
 	return &b.numbers.session
 }
 
-// recordWaiting records what was put into the queue of the group of filter, and what had to
-// give way. published says that it is the one message that is being published. The group
-// is opened each time: another batch that does so may reach the Log later.
-func (b *batch) recordWaiting(filter string, messages []*colibri.Message, givenBack bool, r *queued) {
+// recordWaiting records what was put into the queue of g, and what had to give way. Without
+// givenBack it is the one message that is being published. The group is opened each time:
+// another batch that does so may reach the Log later.
+func (b *batch) recordWaiting(g *shareGroup, messages []*colibri.Message, givenBack bool, r *queued) {
 	if r.group == 0 {
 		return
 	}
-	b.entries = journal.Append(b.entries, groupOpened(r.group, filter))
+	b.entries = journal.Append(b.entries, groupOpened(r.group, g.filter))
+	b.waiting = append(b.waiting, groupOwing{g, r.first, r.first + uint64(len(messages)) - 1})
 	current := b.stored
 	for i, m := range messages {
 		if givenBack {
@@ -86,7 +87,7 @@ func (b *Broker) recoverGroup(from *journal.Session) {
 	if g == nil {
 		return
 	}
-	g.number, g.deliveries = from.Number, from.LastDelivery
+	g.number, g.deliveries, g.recorded = from.Number, from.LastDelivery, from.LastDelivery
 	for _, d := range from.Deliveries() {
 		if d.Message == nil {
 			continue
