@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -350,24 +351,30 @@ func (w *snapshot) groups() {
 	}
 }
 
-// group writes the queue of one. It does not change while it is written: what comes or goes
-// stands in the Log.
+// group writes the queue of one and what its members have on loan. That does not change while
+// it is written: what comes or goes stands in the Log, behind what opens the group.
 func (w *snapshot) group(g *shareGroup) {
+	w.flushIfFull()
 	g.mu.Lock()
-	number, last, queue := g.number, g.deliveries, slices.Clone(g.queue)
-	if g.ended {
-		number = 0
-	}
-	g.mu.Unlock()
-	if number == 0 {
+	if g.number == 0 || g.ended {
+		g.mu.Unlock()
 		return
 	}
-	w.flushIfFull()
+	number, last, queue, lent := g.number, g.deliveries, slices.Clone(g.queue), maps.Clone(g.lent)
 	w.add(groupOpened(number, g.filter))
-	for _, one := range queue {
-		w.delivery(number, &colibri.Delivery{Message: one.message, QoS: one.message.QoS, Retain: one.message.Retain,
-			Number: one.number, Stored: w.broker.numbers.message.Add(1)})
+	opened := w.append()
+	g.mu.Unlock()
+	w.pace(opened)
+	owes := func(delivery uint64, m *colibri.Message) {
+		w.delivery(number, &colibri.Delivery{Message: m, QoS: m.QoS, Retain: m.Retain,
+			Number: delivery, Stored: w.broker.numbers.message.Add(1)})
 		w.flushIfFull()
+	}
+	for delivery, m := range lent {
+		owes(delivery, m)
+	}
+	for _, one := range queue {
+		owes(one.number, one.message)
 	}
 	if last > 0 {
 		w.add(journal.DeliveriesSettled{Session: number, First: 1, Last: last})

@@ -243,7 +243,7 @@ func (b *batch) deliverTo(s *liveSession, d colibri.Delivery) bool {
 		b.broker.drop(s, DropQueueFull, 1)
 		return false
 	}
-	b.recordDelivery(s, &d)
+	b.recordDelivery(s, &d, verdict == session.Sent)
 	if verdict == session.Sent {
 		b.reply(c, &b.other)
 	}

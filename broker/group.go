@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -66,9 +67,11 @@ func newRouter(strategy SharedStrategy, receives func(*liveSession, string) bool
 
 // sharing is what a Session has that is or was a member of Shared Subscriptions.
 type sharing struct {
-	key    uint64
-	load   atomic.Int64  // QoS 1 and 2 messages under way and waiting
-	groups []*shareGroup // of which it is a member now; guarded by the Session's lock
+	key     uint64
+	load    atomic.Int64  // QoS 1 and 2 messages under way and waiting
+	groups  []*shareGroup // of which it is a member now; guarded by the Session's lock
+	lasting bool          // the Log knows the Session
+	loans   loans         // nothing if it is lasting; guarded by the Session's lock
 }
 
 // shareGroups finds the group of a Shared Subscription by its Topic Filter. Its lock is a
@@ -82,6 +85,7 @@ type shareGroups struct {
 type shareGroup struct {
 	filter  string
 	members int          // guarded by the lock of shareGroups
+	lasting atomic.Int64 // of them the Log knows so many
 	waiting atomic.Int64 // length of the queue
 	passed  atomic.Bool  // a member that may not receive it has passed by something in the queue
 	owed    atomic.Bool  // members that are not connected may hold what they were sent and have not acknowledged
@@ -98,6 +102,8 @@ type shareGroup struct {
 	recording  ledges // of these numbers
 	recorded   uint64 // what has a greater number is not to be taken yet
 	hungry     bool   // ask the members when the first is recorded: nobody has, or one was turned away
+
+	lent map[uint64]*colibri.Message // what members have that the Log does not know, and stays the group's there
 }
 
 // waiting is a message in the queue of a group.
@@ -145,7 +151,7 @@ func (gs *shareGroups) leave(g *shareGroup) (lost, payload int, number uint64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	lost, payload, number = len(g.queue), g.payload, g.number
-	g.ended, g.queue, g.bytes, g.payload = true, nil, 0, 0
+	g.ended, g.queue, g.lent, g.bytes, g.payload = true, nil, nil, 0, 0
 	g.waiting.Store(0)
 	return lost, payload, number
 }
@@ -254,8 +260,9 @@ const passBy = 1024
 
 // take removes the first message that has not expired and that p allows; nil when there is
 // none, or it is not recorded that it waits. payload is what goes with it and those that have
-// expired, ended are their numbers in the Log.
-func (g *shareGroup) take(now time.Time, p Permissions) (m *colibri.Message, expired, payload int, ended []uint64) {
+// expired, number that of the message in the Log, and ended are those of the expired. With
+// lends it stays the group's in the Log if it is sent with QoS 1 when this QoS is granted.
+func (g *shareGroup) take(now time.Time, p Permissions, lends bool, granted colibri.QoS) (m *colibri.Message, number uint64, expired, payload int, ended []uint64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	payload = g.payload
@@ -264,23 +271,25 @@ func (g *shareGroup) take(now time.Time, p Permissions) (m *colibri.Message, exp
 			g.hungry = true
 			break
 		}
-		m = g.queue[at].message
+		m, number = g.queue[at].message, g.queue[at].number
 		if p != nil && !p.Receive(m.Topic) {
 			g.passed.Store(true)
 			m = nil
 			at++
 			continue
 		}
-		if g.queue[at].number != 0 {
-			ended = append(ended, g.queue[at].number)
-		}
 		copy(g.queue[1:at+1], g.queue[:at])
 		g.queue[0] = waiting{}
 		g.queue = g.queue[1:]
 		g.count(m, -1)
 		if m.Expired(now) { // [MQTT-3.3.2-5]
+			if number != 0 {
+				ended = append(ended, number)
+			}
 			m = nil
 			expired++
+		} else if lends && min(m.QoS, granted) == colibri.AtLeastOnce {
+			g.lend(number, m)
 		}
 	}
 	if len(g.queue) == 0 {
@@ -288,7 +297,7 @@ func (g *shareGroup) take(now time.Time, p Permissions) (m *colibri.Message, exp
 		g.passed.Store(false)
 	}
 	g.waiting.Store(int64(len(g.queue)))
-	return m, expired, payload - g.payload, ended
+	return m, number, expired, payload - g.payload, ended
 }
 
 // expire removes what has expired. The caller holds g.mu.
@@ -332,11 +341,18 @@ func (g *shareGroup) over(limits *session.Limits, messages, bytes int) bool {
 func (b *Broker) joinGroup(s *liveSession, filter string) {
 	sh := s.sharing.Load()
 	if sh == nil {
-		sh = &sharing{key: router.Hash(s.clientID)}
+		sh = &sharing{key: router.Hash(s.clientID), lasting: s.log != nil}
+		if !sh.lasting {
+			s.state.Recorded(math.MaxUint64) // the numbers of loans hold nothing up
+		}
 		s.sharing.Store(sh)
 	}
 	if sh.group(filter) == nil {
-		sh.groups = append(sh.groups, b.groups.join(filter))
+		g := b.groups.join(filter)
+		if sh.lasting {
+			g.lasting.Add(1)
+		}
+		sh.groups = append(sh.groups, g)
 	}
 	s.countLoad()
 }
@@ -476,8 +492,9 @@ func (s *liveSession) pumpGroups(b *batch, sh *sharing, out *session.Output) {
 			if !c.out.hasRoom(b.broker.limits.OutboxBytes) || n >= pumpReplies && c.out.hunger() {
 				return
 			}
-			m, expired, payload, over := g.take(b.now, s.permissions())
-			b.recordTaken(g, over)
+			lends := s.log == nil && g.lasting.Load() > 0
+			m, number, expired, payload, over := g.take(b.now, s.permissions(), lends, sub.QoS)
+			b.recordOver(g.number, over)
 			b.tally.messages -= expired
 			b.tally.bytes -= payload
 			b.broker.dropShared(g.filter, DropExpired, expired)
@@ -487,9 +504,13 @@ func (s *liveSession) pumpGroups(b *batch, sh *sharing, out *session.Output) {
 			b.tally.messages--
 			d, current := shared(m, &sub), b.stored
 			b.stored = stored{}
-			b.numberDelivery(s, &d)
+			if lends = lends && d.QoS == colibri.AtLeastOnce; lends {
+				d.Number = sh.loans.next()
+			} else {
+				b.numberDelivery(s, &d)
+			}
 			s.state.Deliver(b.now, d, true, out)
-			b.recordDelivery(s, &d)
+			b.recordTaken(s, g, number, lends, &d)
 			b.stored = current
 			b.reply(c, out)
 			n++
@@ -622,7 +643,7 @@ func (b *batch) leaveGroup(s *liveSession, filter string) {
 	if len(messages) > 0 {
 		b.place(filter, messages, true)
 	}
-	b.leftGroup(g)
+	b.leftGroup(g, sh.lasting)
 }
 
 // forgetGroups ends the part of an ended Session in all groups: the others get what it has
@@ -642,21 +663,22 @@ func (b *batch) forgetGroups(s *liveSession) {
 		if slices.ContainsFunc(groups, func(g *shareGroup) bool { return g.filter == filter }) {
 			members--
 		}
-		if members > 0 { // otherwise the messages end with the Session
+		if members > 0 && !b.broker.closing.Load() { // otherwise the messages end with the Session
 			all = append(all, given{filter, b.takeBack(s, filter, true)})
 		}
 	}
 	s.mu.Unlock()
-	if !b.broker.closing.Load() {
-		b.give(all)
-	}
+	b.give(all)
 	for _, g := range groups {
-		b.leftGroup(g)
+		b.leftGroup(g, sh.lasting)
 	}
 }
 
 // leftGroup takes one member from g, whose queue goes with the last.
-func (b *batch) leftGroup(g *shareGroup) {
+func (b *batch) leftGroup(g *shareGroup, lasting bool) {
+	if lasting {
+		g.lasting.Add(-1)
+	}
 	lost, payload, number := b.broker.groups.leave(g)
 	b.recordGroupEnded(number)
 	b.broker.counters.forgotQueue(lost, payload)

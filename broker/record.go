@@ -181,7 +181,11 @@ func (b *batch) recordRetained(m *colibri.Message, number uint64) {
 // numberDelivery gives d, which is about to be delivered to s, its numbers in the Log. The
 // caller holds s.mu.
 func (b *batch) numberDelivery(s *liveSession, d *colibri.Delivery) {
-	if s.log == nil || d.QoS == colibri.AtMostOnce {
+	if d.QoS == colibri.AtMostOnce || !b.broker.durable {
+		return
+	}
+	if s.log == nil {
+		s.numberLoan(d)
 		return
 	}
 	if b.stored.number == 0 {
@@ -192,9 +196,14 @@ func (b *batch) numberDelivery(s *liveSession, d *colibri.Delivery) {
 }
 
 // recordDelivery records that s owes its client d. The message itself is recorded with
-// the first Session that it is recorded for. The caller holds s.mu.
-func (b *batch) recordDelivery(s *liveSession, d *colibri.Delivery) {
+// the first Session that it is recorded for. sent says that its PUBLISH is the next reply of
+// s. The caller holds s.mu.
+func (b *batch) recordDelivery(s *liveSession, d *colibri.Delivery, sent bool) {
 	if d.Number == 0 {
+		return
+	}
+	if s.log == nil {
+		b.recordLoan(s, d, sent)
 		return
 	}
 	s.log.deliveries = d.Number
@@ -219,6 +228,9 @@ func (b *batch) recordMessage(m *colibri.Message) {
 func (b *batch) recordSent(s *liveSession, r *session.Reply) (promises bool) {
 	d := r.Delivery
 	promises = d.QoS == colibri.ExactlyOnce && !r.Dup
+	if s.log == nil && promises {
+		b.entries = s.loanEnds(b.entries, d.Number) // [MQTT-4.8.2-5]
+	}
 	if s.log == nil || r.Dup {
 		return promises
 	}
@@ -227,7 +239,7 @@ func (b *batch) recordSent(s *liveSession, r *session.Reply) (promises bool) {
 		current := b.stored
 		b.stored = stored{}
 		b.numberDelivery(s, d)
-		b.recordDelivery(s, d)
+		b.recordDelivery(s, d, true)
 		b.stored = current
 	}
 	entry := journal.DeliverySent{Session: s.number, Delivery: d.Number, PacketID: r.PacketID}
@@ -252,7 +264,11 @@ func (b *batch) heldEnough(s *liveSession) bool {
 // recordEnded records that a delivery is over; number is 0 when it is not in the Log. The
 // caller holds s.mu.
 func (b *batch) recordEnded(s *liveSession, number uint64) {
-	if number != 0 && s.log != nil {
+	switch {
+	case number == 0:
+	case s.log == nil:
+		b.soon = s.loanEnds(b.soon, number)
+	default:
 		b.soon = journal.Append(b.soon, journal.DeliveryEnded{Session: s.number, Delivery: number})
 	}
 }

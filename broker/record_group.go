@@ -46,12 +46,7 @@ func (b *batch) recordWaiting(g *shareGroup, messages []*colibri.Message, givenB
 		if givenBack {
 			b.stored = stored{}
 		}
-		if b.stored.number == 0 {
-			b.stored.number = b.broker.numbers.message.Add(1)
-		}
-		b.recordMessage(m)
-		b.entries = journal.Append(b.entries, journal.DeliveryQueued{Session: r.group, Delivery: r.first + uint64(i),
-			Message: b.stored.number, QoS: m.QoS, Retain: m.Retain})
+		b.recordQueued(r.group, r.first+uint64(i), m)
 	}
 	if givenBack {
 		b.stored = current
@@ -59,10 +54,28 @@ func (b *batch) recordWaiting(g *shareGroup, messages []*colibri.Message, givenB
 	b.recordOver(r.group, r.ended)
 }
 
-// recordTaken records that messages have left the queue of g.
-func (b *batch) recordTaken(g *shareGroup, over []uint64) {
-	if len(over) > 0 {
-		b.recordOver(g.number, over)
+// recordQueued records that m, the message at hand, waits for a group under this number.
+func (b *batch) recordQueued(group, number uint64, m *colibri.Message) {
+	if b.stored.number == 0 {
+		b.stored.number = b.broker.numbers.message.Add(1)
+	}
+	b.recordMessage(m)
+	b.entries = journal.Append(b.entries, journal.DeliveryQueued{Session: group, Delivery: number,
+		Message: b.stored.number, QoS: m.QoS, Retain: m.Retain})
+}
+
+// recordTaken records that s has d, which has left the queue of g, where it had this number;
+// 0 without. lent says that it stays the group's in the Log. The caller holds s.mu.
+func (b *batch) recordTaken(s *liveSession, g *shareGroup, number uint64, lent bool, d *colibri.Delivery) {
+	switch {
+	case number == 0:
+	case s.log == nil && d.QoS == colibri.ExactlyOnce: // it is sent only then
+		b.entries = journal.Append(b.entries, journal.DeliveryEnded{Session: g.number, Delivery: number})
+	case s.log == nil && lent:
+		s.sharing.Load().loans.add(d.Number, loan{g, g.number, number})
+	default:
+		b.recordDelivery(s, d, false)
+		b.recordOver(g.number, []uint64{number})
 	}
 }
 

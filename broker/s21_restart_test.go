@@ -311,6 +311,114 @@ func TestRestart(t *testing.T) {
 		}
 		two.Expect()
 	})
+	// lent has a message for a group with the member "lasting", which is away, come to the
+	// member "plain", which has no lasting Session.
+	lent := func(scene *mqtest.Scene, queued bool, m *packet.Publish) (plain *mqtest.Peer) {
+		lasting := scene.Connect("lasting", resume)
+		lasting.Send(subscribe(1, to("$share/g/a", 2)))
+		lasting.Expect(suback(1, 2))
+		lasting.Disconnect()
+		plain, other := scene.Connect("plain"), scene.Connect("other")
+		if queued {
+			other.Send(m)
+			other.Received()
+		}
+		plain.Send(subscribe(1, to("$share/g/a", 2)))
+		plain.Received()
+		if !queued {
+			other.Send(m)
+			other.Received()
+		}
+		return plain
+	}
+	for _, queued := range []bool{false, true} {
+		how := map[bool]string{false: "at once", true: "from the queue"}[queued]
+		run("a member without a lasting Session has a message of QoS 1, "+how, mqtest.Modern, func(scene *mqtest.Scene, power bool, restart func()) {
+			lent(scene, queued, qos1(1, "a", "x"))
+			restart()
+			lasting := scene.Connect("lasting", resume)
+			lasting.Expect(qos1(0, "a", "x"))
+			lasting.Send(puback(1, 0))
+			if power {
+				return // that is lost
+			}
+			lasting.Received()
+			restart()
+			scene.Connect("lasting", resume).Expect()
+		})
+		run("and acknowledges it, "+how, mqtest.Modern, func(scene *mqtest.Scene, power bool, restart func()) {
+			plain := lent(scene, queued, qos1(1, "a", "x"))
+			plain.Send(puback(1, 0))
+			plain.Received()
+			if power {
+				return // that is lost
+			}
+			restart()
+			scene.Connect("lasting", resume).Expect()
+		})
+		run("and goes, "+how, mqtest.Modern, func(scene *mqtest.Scene, power bool, restart func()) {
+			lent(scene, queued, qos1(1, "a", "x")).Drop()
+			restart()
+			lasting := scene.Connect("lasting", resume)
+			lasting.Expect(qos1(0, "a", "x"))
+			if power {
+				return
+			}
+			lasting.Send(puback(1, 0))
+			lasting.Received()
+			restart()
+			scene.Connect("lasting", resume).Expect()
+		})
+		run("it has one of QoS 2, "+how+" [MQTT-4.8.2-5]", mqtest.Modern, func(scene *mqtest.Scene, _ bool, restart func()) {
+			lent(scene, queued, qos2(1, "a", "x"))
+			restart()
+			scene.Connect("lasting", resume).Expect()
+		})
+	}
+	run("it takes one with QoS 0 from the queue", mqtest.Modern, func(scene *mqtest.Scene, power bool, restart func()) {
+		lasting := scene.Connect("lasting", resume)
+		lasting.Send(subscribe(1, to("$share/g/a", 1)))
+		lasting.Expect(suback(1, 1))
+		lasting.Disconnect()
+		plain, other := scene.Connect("plain"), scene.Connect("other")
+		other.Send(qos1(1, "a", "x"))
+		other.Expect(puback(1, 0))
+		plain.Send(subscribe(1, to("$share/g/a", 0)))
+		plain.Expect(suback(1, 0), qos0("a", "x"))
+		if power {
+			return // that it was taken is lost
+		}
+		restart()
+		scene.Connect("lasting", resume).Expect()
+	})
+	for _, sent := range []bool{false, true} {
+		how := map[bool]string{false: "before it is sent", true: "when it is sent [MQTT-4.8.2-5]"}[sent]
+		run("it has one of QoS 2 behind another, "+how, mqtest.V5, func(scene *mqtest.Scene, _ bool, restart func()) {
+			lasting := scene.Connect("lasting", resume)
+			lasting.Send(subscribe(1, to("$share/g/a", 2)))
+			lasting.Expect(suback(1, 2))
+			lasting.Disconnect()
+			plain, other := scene.Connect("plain", property(colibri.ReceiveMaximum, 1)), scene.Connect("other")
+			plain.Send(subscribe(1, to("$share/g/a", 2)))
+			plain.Expect(suback(1, 2))
+			other.Send(qos2(1, "a", "1"), qos2(2, "a", "2"))
+			other.Expect(pubrec(1, 0), pubrec(2, 0))
+			plain.Expect(qos2(1, "a", "1"))
+			if sent {
+				plain.Send(pubrec(1, 0))
+				plain.Expect(pubrel(1, 0))
+				plain.Send(pubcomp(1, 0))
+				plain.Expect(qos2(0, "a", "2"))
+			}
+			restart()
+			lasting = scene.Connect("lasting", resume)
+			if sent {
+				lasting.Expect()
+			} else {
+				lasting.Expect(qos2(0, "a", "2"))
+			}
+		})
+	}
 	for _, c := range []struct {
 		qos     colibri.QoS
 		publish func(id uint16, topic, payload string) *packet.Publish
