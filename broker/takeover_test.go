@@ -106,6 +106,8 @@ func TestCheckpointDuringTakeover(t *testing.T) {
 	close(over)
 	others.Wait()
 	nc.Close()
+	log.mu.Lock() // the end of the last connections may still be on its way
+	defer log.mu.Unlock()
 	for _, end := range log.ends {
 		if at := time.Unix(0, end.At); at.Before(began) {
 			t.Fatalf("the log says that the connection ended at %v, before it began", at)
