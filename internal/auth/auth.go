@@ -41,6 +41,9 @@ type Chain struct {
 	// Anonymous lets in a client without a User Name about which all Checkers pass.
 	// One with a User Name that nobody knows is refused.
 	Anonymous bool
+	// Methods says that users prove who they are with an Authentication Method, which is not
+	// asked here: a User Name is not believed then, although there may be no Checker.
+	Methods bool
 }
 
 // Authenticate is broker.Authenticator's.
@@ -62,8 +65,10 @@ func (c *Chain) Authenticate(ctx context.Context, r *broker.ConnectRequest) erro
 	switch {
 	case fault != nil:
 		return fault
-	case c.Anonymous && !r.HasUserName, c.Anonymous && len(c.Checkers) == 0:
+	case c.Anonymous && !r.HasUserName, c.Anonymous && len(c.Checkers) == 0 && !c.Methods:
 		return nil
+	case r.HasUserName && len(c.Checkers) == 0 && c.Methods:
+		return refusal("this Server believes a User Name only from a client that proves it with an Authentication Method")
 	case r.HasUserName && len(c.Checkers) == 0:
 		return refusal("no user is known to this Server, and this listener lets nobody in without being known")
 	case r.HasUserName:

@@ -24,7 +24,7 @@ func (s *brokerServer) chain(l *config.Listener) (*auth.Chain, error) {
 		}
 		known["password"] = passwords
 	}
-	return &auth.Chain{Checkers: inOrder(s.config.Remote.Order, known), Anonymous: s.config.Anonymous(l)}, nil
+	return &auth.Chain{Checkers: inOrder(s.config.Remote.Order, known), Anonymous: s.config.Anonymous(l), Methods: s.config.Login.Scram != ""}, nil
 }
 
 // doorkeeper decides who may connect: each listener has its own auth.Chain.
