@@ -1,8 +1,16 @@
 package cli
 
 import (
+	"context"
+	"net"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"github.com/colibri-mqtt/colibri"
+	"github.com/colibri-mqtt/colibri/client"
+	"github.com/colibri-mqtt/colibri/internal/certs"
+	"github.com/colibri-mqtt/colibri/internal/transport"
 )
 
 // scramFile makes a file for SCRAM with ann, whose password is secret.
@@ -29,4 +37,31 @@ func TestAnonymousBesideScram(t *testing.T) {
 		}
 	}
 	b.end()
+}
+
+// TestScramBesideCertificates shows that a listener which takes the User Name from a
+// certificate takes no other name.
+func TestScramBesideCertificates(t *testing.T) {
+	f := newSecureFiles(t)
+	b := startConfigured(t, "colibri_scram_file "+scramFile(t)+"\n"+
+		f.listener("cafile "+f.cafile+"\nrequire_certificate true\nuse_identity_as_username true\n"))
+	method, err := client.ScramSHA256("ann", secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := certs.NewClient(certs.ClientOptions{ServerName: "localhost", CAFile: f.cafile, CertFile: f.clientCert, KeyFile: f.clientKey})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := client.Dial(t.Context(), "tls://"+b.address(), client.Options{Version: colibri.V5, Method: method,
+		Dial: func(ctx context.Context, url string) (net.Conn, error) {
+			return transport.Dial(ctx, url, transport.Options{TLS: config})
+		}})
+	if err == nil {
+		c.Close()
+		t.Error("ann came in with the certificate of sensor")
+	}
+	if log := b.end(); strings.Contains(log, "u'ann'") {
+		t.Errorf("got\n%s", log)
+	}
 }

@@ -28,8 +28,10 @@ type boundListener struct {
 	proxy     bool        // each connection begins with a header of the PROXY protocol
 	owner     config.Socket
 	chain     *auth.Chain
-	most      int // connections; below 0: no limit
-	log       *brokerLog
+	// certificate takes the User Name from the client's certificate; nil when nobody does.
+	certificate auth.Checker
+	most        int // connections; below 0: no limit
+	log         *brokerLog
 
 	mu   sync.Mutex
 	open int
@@ -262,7 +264,7 @@ func (s *brokerServer) open(scheme, host string, l *config.Listener, place strin
 	if err != nil {
 		return nil, err
 	}
-	bound := &boundListener{chain: chain, most: l.MaxConnections, log: s.log, webSocket: l.WebSocket, proxy: l.Proxy.Version > 0}
+	bound := &boundListener{chain: chain, certificate: certificateChecker(l), most: l.MaxConnections, log: s.log, webSocket: l.WebSocket, proxy: l.Proxy.Version > 0}
 	o := transport.Options{
 		SocketMode: l.Socket.Mode, SocketOwner: l.Socket.Owner, SocketGroup: l.Socket.Group,
 		WebSocket:  transport.WebSocketOptions{Origins: l.Origins, HeaderBytes: s.config.WebSocketHeaderBytes, Refused: bound.refused},

@@ -2,11 +2,13 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
 	"sync/atomic"
 
+	"github.com/colibri-mqtt/colibri"
 	"github.com/colibri-mqtt/colibri/broker"
 	"github.com/colibri-mqtt/colibri/internal/auth"
 	"github.com/colibri-mqtt/colibri/internal/config"
@@ -105,8 +107,40 @@ func (s *brokerServer) scramMethod(path string) (broker.Method, error) {
 	if s.logins.guard != nil {
 		method = s.logins.guard.Method(method)
 	}
-	return method, nil
+	return certificatesFirst(method), nil
 }
+
+// certificatesFirst returns m without the clients of listeners that take the User Name from
+// the client's certificate: no other name may take its place.
+func certificatesFirst(m broker.Method) broker.Method {
+	begin := m.Begin
+	m.Begin = func(r *broker.ConnectRequest) broker.Exchange {
+		a, ok := r.LocalAddr.(boundAddr)
+		if !ok {
+			return refusing{colibri.NotAuthorized}
+		}
+		if a.listener.certificate == nil {
+			return begin(r)
+		}
+		asked := *r
+		switch v, err := a.listener.certificate.Check(context.Background(), &asked); v {
+		case auth.Pass:
+			return begin(r)
+		case auth.Deny:
+			return refusing{err}
+		}
+		return refusing{&colibri.Error{Op: "CONNECT", Code: colibri.NotAuthorized,
+			Err: errors.New("this listener takes the User Name from the client's certificate; leave the Authentication Method out")}}
+	}
+	return m
+}
+
+// refusing is an Exchange that refuses the client.
+type refusing struct{ err error }
+
+func (x refusing) Step(context.Context, []byte) ([]byte, bool, error) { return nil, false, x.err }
+
+func (refusing) UserName() string { return "" }
 
 // methods returns the Authentication Methods of the broker.
 func (l *logins) methods() []broker.Method {
