@@ -90,7 +90,7 @@ func NewGuard(o GuardOptions) *Guard {
 
 // Authenticate asks next about r unless there is a ban, and remembers what it says.
 func (g *Guard) Authenticate(ctx context.Context, r *broker.ConnectRequest, next broker.Authenticator) error {
-	if !r.HasUserName {
+	if !r.HasUserName && !r.HasPassword {
 		return next.Authenticate(ctx, r)
 	}
 	user := r.UserName // what was asked for: next may change it
@@ -98,6 +98,9 @@ func (g *Guard) Authenticate(ctx context.Context, r *broker.ConnectRequest, next
 		return err
 	}
 	err := next.Authenticate(ctx, r)
+	if err == nil && r.UserName != user {
+		return nil // by a certificate, for example: nobody has proven that name
+	}
 	g.learn(r.RemoteAddr, user, err)
 	return err
 }

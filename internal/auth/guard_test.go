@@ -38,6 +38,9 @@ func (d *door) Authenticate(_ context.Context, r *broker.ConnectRequest) error {
 	switch string(r.Password) {
 	case "right":
 		return nil
+	case "certificate":
+		r.UserName = "another"
+		return nil
 	case "busy":
 		return colibri.ServerBusy
 	}
@@ -183,11 +186,32 @@ func TestGuardKeepsTheOwnerIn(t *testing.T) {
 	})
 }
 
+// TestGuardWantsProof shows that who is let in under another name has not proven the one that
+// it wrote, and ends no ban of it.
+func TestGuardWantsProof(t *testing.T) {
+	guarding(t, five, func(d *door) {
+		d.expect(5, here, "ann", "guess", "wrong")
+		d.expect(1, here, "ann", "certificate", "in")
+		d.expect(1, here, "ann", "guess", "wrong")
+		d.expect(1, here, "ann", "guess", "banned")
+	})
+}
+
+// TestGuardCountsWithoutName shows that a Password without a User Name, such as a token, is not
+// guessed for nothing.
+func TestGuardCountsWithoutName(t *testing.T) {
+	guarding(t, five, func(d *door) {
+		d.expect(6, here, "-", "guess", "wrong")
+		d.expect(1, here, "-", "right", "banned")
+		d.expect(20, here, "-", "-", "wrong") // says nothing, so guesses nothing
+	})
+}
+
 // TestGuardCounts shows what is no failed login.
 func TestGuardCounts(t *testing.T) {
 	guarding(t, five, func(d *door) {
 		d.expect(100, here, "ann", "busy", "busy")
-		d.expect(100, here, "-", "no", "wrong") // without a User Name nothing is guessed
+		d.expect(100, here, "-", "-", "wrong") // without a User Name nothing is guessed
 		if len(d.bans) != 0 || d.try(here, "ann", "right") != "in" {
 			d.Errorf("got %+v, want no bans", d.bans)
 		}

@@ -38,7 +38,7 @@ func (d doorkeeper) Authenticate(ctx context.Context, r *broker.ConnectRequest) 
 	if !ok {
 		return colibri.NotAuthorized
 	}
-	if d.guard == nil {
+	if d.guard == nil || len(a.listener.chain.Checkers) == 0 { // nobody proves anything there
 		return a.listener.chain.Authenticate(ctx, r)
 	}
 	return d.guard.Authenticate(ctx, r, a.listener.chain)

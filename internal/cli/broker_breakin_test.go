@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"path/filepath"
 	"strings"
@@ -64,4 +65,24 @@ func TestScramBesideCertificates(t *testing.T) {
 	if log := b.end(); strings.Contains(log, "u'ann'") {
 		t.Errorf("got\n%s", log)
 	}
+}
+
+// TestBansOutliveOtherListeners shows that a ban for guessing does not end because the
+// same name is let in without a proof elsewhere.
+func TestBansOutliveOtherListeners(t *testing.T) {
+	b := startConfigured(t, fmt.Sprintf("per_listener_settings true\ncolibri_login_failures 2\nlistener 0 127.0.0.1\npassword_file %s\n"+
+		"listener 0 127.0.0.2\nallow_anonymous true\n", passwordFile(t)))
+	guarded := b.address()
+	open := b.until(`listening on +[^\n]*\n(?:[^\n]*\n)*?[^\n]*(127\.0\.0\.2:\d+)`)[1]
+	for range 2 {
+		pubAs(t, guarded, "5", "bob", "guess")
+	}
+	if exit, stderr := pubAs(t, open, "5", "bob", "x"); exit != 0 {
+		t.Fatalf("elsewhere: got exit code %d and %s", exit, stderr)
+	}
+	pubAs(t, guarded, "5", "bob", "guess")
+	if exit, _ := pubAs(t, guarded, "5", "bob", "guess"); exit != 138 {
+		t.Errorf("the fourth guess: got exit code %d, want 138: Banned", exit)
+	}
+	b.end()
 }
