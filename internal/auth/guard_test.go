@@ -211,7 +211,7 @@ func TestGuardCountsWithoutName(t *testing.T) {
 func TestGuardCounts(t *testing.T) {
 	guarding(t, five, func(d *door) {
 		d.expect(100, here, "ann", "busy", "busy")
-		d.expect(100, here, "-", "-", "wrong") // without a User Name nothing is guessed
+		d.expect(100, here, "-", "-", "wrong") // without both nothing is guessed
 		if len(d.bans) != 0 || d.try(here, "ann", "right") != "in" {
 			d.Errorf("got %+v, want no bans", d.bans)
 		}

@@ -425,7 +425,7 @@ func (s *brokerServer) serve() (err error) {
 		CheckpointBytes: checkpointBytes(s.config.Own),
 		LogQuota:        int64(s.config.Own.StateQuota),
 		LogFailed:       func(err error) { logFailed <- err },
-		Authenticator:   doorkeeper{s.logins.guard},
+		Authenticator:   doorkeeper{s.logins.guard, s.config.Remote.Token.InUserName},
 		Methods:         s.logins.methods(),
 		Authorizer:      s.authorizer(),
 		Limits:          s.limits,

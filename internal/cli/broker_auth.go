@@ -29,7 +29,8 @@ func (s *brokerServer) chain(l *config.Listener) (*auth.Chain, error) {
 
 // doorkeeper decides who may connect: each listener has its own auth.Chain.
 type doorkeeper struct {
-	guard *auth.Guard // nil without one
+	guard  *auth.Guard // nil without one
+	tokens bool        // a User Name may be a token
 }
 
 // Authenticate asks those whom the listener that the connection came through trusts.
@@ -38,8 +39,15 @@ func (d doorkeeper) Authenticate(ctx context.Context, r *broker.ConnectRequest) 
 	if !ok {
 		return colibri.NotAuthorized
 	}
-	if d.guard == nil || len(a.listener.chain.Checkers) == 0 { // nobody proves anything there
-		return a.listener.chain.Authenticate(ctx, r)
+	chain := a.listener.chain
+	var err error
+	if d.guard == nil || len(chain.Checkers) == 0 { // nobody proves anything there
+		err = chain.Authenticate(ctx, r)
+	} else {
+		err = d.guard.Authenticate(ctx, r, chain)
 	}
-	return d.guard.Authenticate(ctx, r, a.listener.chain)
+	if err != nil && d.tokens {
+		r.UserName = "" // whoever refused it may not have seen that it is one
+	}
+	return err
 }

@@ -86,3 +86,16 @@ func TestBansOutliveOtherListeners(t *testing.T) {
 	}
 	b.end()
 }
+
+// TestBanHidesToken shows that a token in the place of the User Name is in no line about a ban.
+func TestBanHidesToken(t *testing.T) {
+	isolate(t)
+	b := startConfigured(t, "listener 0 127.0.0.1\nlog_type all\ncolibri_login_failures 1\ncolibri_login_ban 60\ncolibri_jwt_in username\ncolibri_jwt_secret "+file(t, tokenSecret)+
+		"\npassword_file "+passwordFile(t)+"\n")
+	old := tokenFor(tokenSecret, `{"sub":"alice","exp":1000000000}`)
+	for range 4 {
+		publishWith(t, b, "-i", "c1", "-u", old, "-t", "a", "-V", "5")
+	}
+	b.until(`Banned for failed logins`)
+	noSecrets(t, b.end(), old)
+}

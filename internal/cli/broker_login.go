@@ -157,7 +157,10 @@ func (s *brokerServer) banned(b auth.Ban) {
 		return
 	}
 	whom := "everybody who is not known to log in from " + b.Address
-	if b.UserName != "" {
+	switch {
+	case b.UserName != "" && s.config.Remote.Token.InUserName: // it may be a token
+		whom = "a user from " + b.Address
+	case b.UserName != "":
 		whom = "user '" + shown(b.UserName) + "' from " + b.Address
 	}
 	s.log.printf(logWarning, "Banned for failed logins: %d times, the last time %s for %s.", n, whom, b.For)
