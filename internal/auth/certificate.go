@@ -3,9 +3,11 @@ package auth
 import (
 	"context"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"unicode/utf16"
@@ -37,11 +39,14 @@ func (c *Certificate) Check(_ context.Context, r *broker.ConnectRequest) (Verdic
 		}
 		return Deny, noName("this listener takes the User Name from the client's certificate, and there is none")
 	}
-	name := r.TLS.PeerCertificates[0].Subject.CommonName
+	subject := &r.TLS.PeerCertificates[0].Subject
+	name := subject.CommonName
 	if c.Subject {
 		name = subjectText(r.TLS.PeerCertificates[0])
 	}
-	switch {
+	switch n := commonNames(subject); {
+	case n > 1 && !c.Subject: // OpenSSL, and so Mosquitto, takes the first, and Go the last
+		return Deny, noName(fmt.Sprintf("the client's certificate has %d Common Names, and only one can be the User Name", n))
 	case name == "" && c.Subject:
 		return Deny, noName("the client's certificate has no subject to take the User Name from")
 	case name == "":
@@ -51,6 +56,19 @@ func (c *Certificate) Check(_ context.Context, r *broker.ConnectRequest) (Verdic
 	}
 	r.UserName, r.HasUserName = name, true
 	return Allow, nil
+}
+
+// commonName is the kind of attribute that a Common Name is.
+var commonName = asn1.ObjectIdentifier{2, 5, 4, 3}
+
+// commonNames returns how many there are.
+func commonNames(subject *pkix.Name) (n int) {
+	for _, a := range subject.Names {
+		if a.Type.Equal(commonName) {
+			n++
+		}
+	}
+	return n
 }
 
 func noName(reason string) error {

@@ -32,6 +32,8 @@ func TestCertificate(t *testing.T) {
 		{"the Common Name", Certificate{}, &pkix.Name{CommonName: "sensor 1", Organization: []string{"Example"}}, Allow, "sensor 1"},
 		{"no Common Name", Certificate{}, &pkix.Name{Organization: []string{"Example"}}, Deny, "has no Common Name"},
 		{"a Common Name with a zero", Certificate{}, &pkix.Name{CommonName: "admin\x00x"}, Deny, "cannot be a User Name"},
+		{"two Common Names", Certificate{}, &pkix.Name{CommonName: "admin", ExtraNames: []pkix.AttributeTypeAndValue{
+			attribute(commonName, "sensor"), attribute(commonName, "admin")}}, Deny, "has 2 Common Names"},
 		{"no certificate", Certificate{}, nil, Deny, "and there is none"},
 		{"none is needed", Certificate{Optional: true}, nil, Pass, ""},
 		{"the subject", Certificate{Subject: true}, &pkix.Name{CommonName: "sensor 1", Organization: []string{"Example"}, Country: []string{"NL"}}, Allow, "CN=sensor 1,O=Example,C=NL"},
