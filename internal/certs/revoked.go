@@ -3,8 +3,10 @@ package certs
 import (
 	"bytes"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -72,6 +74,9 @@ func readRevocations(path string, authorities []*x509.Certificate) (revocations,
 		if err != nil {
 			return nil, fmt.Errorf("crlfile '%s': list %d of it cannot be read: %w", path, i+1, err)
 		}
+		if partial(list) {
+			return nil, fmt.Errorf("crlfile '%s': the list of '%s' speaks of a part of its certificates only, or adds to another list, which this program cannot tell apart: name a list that is complete", path, nameOf(list.Issuer))
+		}
 		authority := signer(list, authorities)
 		if authority == nil {
 			return nil, fmt.Errorf("crlfile '%s': the list of '%s' was not signed by a CA of cafile or capath: add that CA, or take the list out", path, nameOf(list.Issuer))
@@ -85,6 +90,16 @@ func readRevocations(path string, authorities []*x509.Certificate) (revocations,
 		}
 	}
 	return all, nil
+}
+
+// partial reports whether list has an extension without which it cannot be understood
+// (RFC 5280 section 5.2): that it adds to another list, for example, or leaves out users.
+// Taken for a whole list it would have the others pass for not revoked.
+func partial(list *x509.RevocationList) bool {
+	critical := func(e pkix.Extension) bool { return e.Critical }
+	return slices.ContainsFunc(list.Extensions, critical) || slices.ContainsFunc(list.RevokedCertificateEntries, func(e x509.RevocationListEntry) bool {
+		return slices.ContainsFunc(e.Extensions, critical)
+	})
 }
 
 // signer returns the CA that has signed list, nil if none has.
