@@ -197,7 +197,7 @@ func TestBrokerACL(t *testing.T) {
 // TestAudit shows how often one client, and many, are told of.
 func TestAudit(t *testing.T) {
 	var out transcript
-	log, err := newBrokerLog(config.Default().Log, nil, &out)
+	log, err := newBrokerLog(config.Default().Log, nil, nil, &out)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -380,7 +380,7 @@ func (s *brokerServer) serve() (err error) {
 			return err
 		}
 	}
-	if s.log, err = newBrokerLog(s.config.Log, s.env.stdout, s.env.stderr); err != nil {
+	if s.log, err = newBrokerLog(s.config.Log, s.account, s.env.stdout, s.env.stderr); err != nil {
 		return err
 	}
 	defer s.log.close()
@@ -396,7 +396,7 @@ func (s *brokerServer) serve() (err error) {
 		return err
 	}
 	if s.config.PIDFile != "" {
-		if err := os.WriteFile(s.config.PIDFile, []byte(strconv.Itoa(os.Getpid())), 0o644); err != nil {
+		if err := s.account.writePID(s.config.PIDFile); err != nil {
 			s.closeListeners()
 			return fmt.Errorf("the pid_file cannot be written: %w", err)
 		}

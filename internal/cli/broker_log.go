@@ -84,8 +84,9 @@ type rareLine struct {
 	said  atomic.Int64 // when that was written, in nanoseconds since 1970
 }
 
-// newBrokerLog opens the destinations of s and starts to write. close must be called.
-func newBrokerLog(s config.Log, stdout, stderr io.Writer) (*brokerLog, error) {
+// newBrokerLog opens the destinations of s and starts to write. close must be called. user is
+// whom the broker will become; nil for nobody else.
+func newBrokerLog(s config.Log, user *account, stdout, stderr io.Writer) (*brokerLog, error) {
 	l := &brokerLog{settings: s, lines: make(chan logLine, logLines), turn: make(chan struct{}, 1),
 		stop: make(chan struct{}), ended: make(chan struct{})}
 	if s.Stderr {
@@ -95,7 +96,7 @@ func newBrokerLog(s config.Log, stdout, stderr io.Writer) (*brokerLog, error) {
 		l.outputs = append(l.outputs, stdout)
 	}
 	if s.File != "" {
-		file, err := openLogFile(s.File)
+		file, err := user.openFile(s.File, logFileFlags, logFileMode)
 		if err != nil {
 			return nil, fmt.Errorf("the log file cannot be opened: %w", err)
 		}
@@ -105,8 +106,14 @@ func newBrokerLog(s config.Log, stdout, stderr io.Writer) (*brokerLog, error) {
 	return l, nil
 }
 
+// How a log file is opened.
+const (
+	logFileFlags = os.O_APPEND | os.O_CREATE | os.O_WRONLY
+	logFileMode  = 0o640
+)
+
 func openLogFile(path string) (*os.File, error) {
-	return os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o640)
+	return os.OpenFile(path, logFileFlags, logFileMode)
 }
 
 // reopen has the file opened again, for those who have moved it away. It does not block.

@@ -573,7 +573,7 @@ func (o *blockedOutput) Write(b []byte) (int, error) {
 func TestBrokerLogDoesNotBlock(t *testing.T) {
 	out := &blockedOutput{begun: make(chan struct{}, 1), opened: make(chan struct{})}
 	settings := config.Default().Log
-	log, err := newBrokerLog(settings, io.Discard, out)
+	log, err := newBrokerLog(settings, nil, io.Discard, out)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -601,7 +601,7 @@ func TestBrokerLogFile(t *testing.T) {
 	path, moved := filepath.Join(directory, "log"), filepath.Join(directory, "log.1")
 	settings := config.Default().Log
 	settings.File, settings.Stderr, settings.Timestamp = path, false, false
-	log, err := newBrokerLog(settings, io.Discard, io.Discard)
+	log, err := newBrokerLog(settings, nil, io.Discard, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -661,7 +661,7 @@ func TestBrokerLogTopic(t *testing.T) {
 // TestBrokerLogOfDrops covers a flood of dropped messages: one line, with a count later.
 func TestBrokerLogOfDrops(t *testing.T) {
 	var out transcript
-	log, err := newBrokerLog(config.Default().Log, io.Discard, &out)
+	log, err := newBrokerLog(config.Default().Log, nil, io.Discard, &out)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"syscall"
 
 	"github.com/colibri-mqtt/colibri/internal/config"
 )
@@ -154,6 +155,33 @@ func (a *account) createLogFile(path string) error {
 		return fmt.Errorf("the log file cannot be opened: %w", err)
 	}
 	return nil
+}
+
+// openFile opens a file to write before the broker becomes a. A link is only followed then in a
+// directory of root, such as /dev: elsewhere somebody with fewer rights may have put it there.
+// Without an account it is os.OpenFile.
+func (a *account) openFile(path string, flags int, mode fs.FileMode) (*os.File, error) {
+	if a == nil {
+		return os.OpenFile(path, flags, mode)
+	}
+	file, err := os.OpenFile(path, flags|noFollow, mode)
+	switch {
+	case !errors.Is(err, syscall.ELOOP):
+		return file, err
+	case onlyRootWrites(filepath.Dir(path)):
+		return os.OpenFile(path, flags, mode)
+	}
+	return nil, fmt.Errorf("%s is a link, which is not followed with the rights of root; name the file that it leads to", shown(path))
+}
+
+// writePID writes the number of our process into a file.
+func (a *account) writePID(path string) error {
+	file, err := a.openFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteString(strconv.Itoa(os.Getpid()))
+	return errors.Join(err, file.Close())
 }
 
 // advice names the account, behind an error about a file that it may not use; it is empty for

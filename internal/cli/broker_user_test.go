@@ -2,8 +2,12 @@ package cli
 
 import (
 	"errors"
+	"io"
+	"os"
 	"os/user"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/colibri-mqtt/colibri/internal/config"
@@ -66,5 +70,46 @@ func TestChooseAccount(t *testing.T) {
 	})
 	if err == nil {
 		t.Error("a look-up that fails: got no error")
+	}
+}
+
+// TestLinksAreNotFollowed shows that who may put a link in the place of the log file or
+// pid_file gets nothing written with the rights of root.
+func TestLinksAreNotFollowed(t *testing.T) {
+	dir := t.TempDir()
+	target, link := filepath.Join(dir, "target"), filepath.Join(dir, "link")
+	err := os.WriteFile(target, []byte("precious"), 0o600)
+	if err == nil {
+		err = os.Symlink(target, link)
+	}
+	if err == nil {
+		err = os.Chmod(dir, 0o777)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &account{name: "iot"}
+	for name, err := range map[string]error{
+		"pid_file": a.writePID(link),
+		"the log": func() error {
+			l, err := newBrokerLog(config.Log{File: link}, a, io.Discard, io.Discard)
+			if err == nil {
+				l.close()
+			}
+			return err
+		}(),
+	} {
+		if err == nil || !strings.Contains(err.Error(), "is a link, which is not followed") {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	if b, err := os.ReadFile(target); string(b) != "precious" {
+		t.Errorf("got %q, %v, want the file as it was", b, err)
+	}
+	if err := a.writePID(target); err != nil {
+		t.Errorf("a file: got %v", err)
+	}
+	if err := (*account)(nil).writePID(link); err != nil {
+		t.Errorf("a link, as nobody else: got %v", err)
 	}
 }
