@@ -11,7 +11,8 @@ func TestAccess(t *testing.T) {
 	if want := (Access{ACLFile: "rules.acl", File: "a.conf", Line: 1, Firehose: "restrict", FirehoseRate: 100}); err != nil || c.Access != want {
 		t.Errorf("got %+v, %v, want %+v", c.Access, err, want)
 	}
-	for _, text := range []string{"colibri_firehose pace", "acl_file", "per_listener_settings true\nlistener 1883\nacl_file x"} {
+	for _, text := range []string{"colibri_firehose pace", "acl_file", "acl_file x\nper_listener_settings true",
+		"per_listener_settings true\nlistener 1883\npassword_file x\nper_listener_settings false\nallow_anonymous true", "per_listener_settings true\nlistener 1883\nacl_file x"} {
 		var mistake *Error
 		if _, err := readText(text); !errors.As(err, &mistake) {
 			t.Errorf("%q: got %v, want a mistake with its line", text, err)

@@ -50,6 +50,7 @@ type reader struct {
 	remote map[string]Warning // the last option of each group of Remote: its place only
 
 	perListener  bool
+	secured      bool    // an option that it has a say in was read
 	passwordLine Warning // where the default listener got its password_file
 	destined     bool    // a log_dest was read
 	typed        bool    // a log_type was read
@@ -155,6 +156,7 @@ func (r *reader) readLine(line string) error {
 		return r.errorf("'%s' has no value; write %s", key, o.wants())
 	}
 	v, err := r.parse(o, rest)
+	r.secured = r.secured || slices.Contains(words("allow_anonymous password_file acl_file"), key)
 	switch {
 	case err != nil:
 		return err

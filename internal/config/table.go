@@ -170,6 +170,9 @@ func init() {
 			return nil
 		}},
 		{names: words("per_listener_settings"), kind: boolean, standard: "false", set: func(r *reader, v value) error {
+			if r.secured {
+				return r.errorf("per_listener_settings changes what allow_anonymous, password_file and acl_file belong to; write it above all of them")
+			}
 			r.perListener = v.yes
 			return nil
 		}},
