@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"fmt"
@@ -11,14 +9,10 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/colibri-mqtt/colibri"
-	"github.com/colibri-mqtt/colibri/client"
 	"github.com/colibri-mqtt/colibri/internal/certtest"
-	"github.com/colibri-mqtt/colibri/internal/transport"
 )
 
 // secureFiles are the files of a broker with TLS and of its clients.
@@ -150,116 +144,6 @@ func TestTLSKeyLog(t *testing.T) {
 	}
 	if got, want := lines(ofBroker), lines(ofClient); got != want || got == "" {
 		t.Errorf("the broker wrote %q, the client %q", got, want)
-	}
-	b.end()
-}
-
-// secureConnections is how many clients see the files of a broker change.
-const secureConnections = 1000
-
-// TestTLSReload replaces certificate, CA and revocation list of a broker under load. No
-// connection is lost, and each new one meets what holds.
-func TestTLSReload(t *testing.T) {
-	isolate(t)
-	f := newSecureFiles(t)
-	crl := certtest.Write(t, f.dir, "crl.pem", f.authority.Revoke(t, time.Now().AddDate(1, 0, 0)))
-	b := startConfigured(t, "persistence false\nallow_anonymous true\nconnection_messages false\n"+
-		f.listener("cafile "+f.cafile+"\ncrlfile "+crl+"\nrequire_certificate true\n"))
-	_, port, _ := net.SplitHostPort(b.address())
-	sensor := f.authority.Client(t, "sensor")
-	trusted := f.authority.Pool()
-	dial := func(id string, pair *certtest.Pair, met *string) (*client.Client, error) {
-		config := &tls.Config{RootCAs: trusted, ServerName: "localhost", Certificates: []tls.Certificate{pair.TLS()},
-			VerifyConnection: func(state tls.ConnectionState) error {
-				if met != nil {
-					*met = state.PeerCertificates[0].Subject.CommonName
-				}
-				return nil
-			}}
-		return client.Dial(t.Context(), "tls://127.0.0.1:"+port, client.Options{ClientID: id, CleanStart: true, Version: colibri.V5,
-			Dial: func(ctx context.Context, url string) (net.Conn, error) {
-				return transport.Dial(ctx, url, transport.Options{TLS: config})
-			}})
-	}
-	clients := make([]*client.Client, secureConnections)
-	var wait sync.WaitGroup
-	for lane := range 8 {
-		wait.Go(func() {
-			for i := lane; i < len(clients); i += 8 {
-				var err error
-				if clients[i], err = dial(fmt.Sprint("c", i), sensor, nil); err != nil {
-					t.Errorf("client %d: %v", i, err)
-				}
-			}
-		})
-	}
-	wait.Wait()
-	if t.Failed() {
-		return
-	}
-	stop := make(chan struct{})
-	var load sync.WaitGroup
-	for lane := range 4 {
-		load.Go(func() {
-			for i := lane; ; i = (i + 4) % len(clients) {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				if _, err := clients[i].Publish(t.Context(), &colibri.Message{Topic: "t", Payload: []byte("x"), QoS: colibri.AtLeastOnce}); err != nil {
-					t.Errorf("client %d, while files change: %v", i, err)
-					return
-				}
-			}
-		})
-	}
-	const again = "Reading the certificates of port 0 again: "
-	expect := func(what string, pair *certtest.Pair, server, refused string) {
-		t.Helper()
-		met := ""
-		c, err := dial("new", pair, &met)
-		if err == nil {
-			c.Close()
-		}
-		if met != server || (err == nil) != (refused == "") || err != nil && !strings.Contains(err.Error(), refused) {
-			t.Errorf("%s: met the server %q, %v, want %q and %q", what, met, err, server, refused)
-		}
-	}
-	expect("at first", sensor, "broker", "")
-
-	next := f.authority.Issue(t, x509.Certificate{Subject: pkix.Name{CommonName: "renewed"}, DNSNames: []string{"localhost"}})
-	next.Save(t, f.dir, "server")
-	b.until(again + "what stands there holds from now on")
-	expect("with a new certificate", sensor, "renewed", "")
-
-	certtest.Write(t, f.dir, "server.key", []byte("broken"))
-	b.until(again + `Keyfile '.*server\.key' holds no private key in PEM: it must have a line that begins with -----BEGIN and ends with PRIVATE KEY-----\. The broker goes on with what held before\.`)
-	expect("with a broken key", sensor, "renewed", "")
-
-	lost := f.authority.Client(t, "lost")
-	expect("before it is revoked", lost, "renewed", "")
-	next.Save(t, f.dir, "server")
-	b.until(`(?s)(` + again + `what stands.*){2}`)
-	certtest.Write(t, f.dir, "crl.pem", f.authority.Revoke(t, time.Now().AddDate(1, 0, 0), lost))
-	b.until(`(?s)(` + again + `what stands.*){3}`)
-	expect("after it was revoked", lost, "renewed", "bad certificate")
-	expect("and another one", sensor, "renewed", "")
-
-	other := certtest.NewAuthority(t, "Other CA")
-	certtest.Write(t, f.dir, "ca.crt", other.CertPEM)
-	certtest.Write(t, f.dir, "crl.pem", other.Revoke(t, time.Now().AddDate(1, 0, 0)))
-	b.until(`(?s)(` + again + `what stands.*){4}`)
-	expect("with another CA", sensor, "renewed", "certificate required")
-	expect("a client of that CA", other.Client(t, "new"), "renewed", "")
-
-	close(stop)
-	load.Wait()
-	for i, c := range clients {
-		if _, err := c.Publish(t.Context(), &colibri.Message{Topic: "t", QoS: colibri.AtLeastOnce}); err != nil {
-			t.Errorf("client %d, at the end: %v", i, err)
-		}
-		c.Close()
 	}
 	b.end()
 }
