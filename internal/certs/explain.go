@@ -58,7 +58,7 @@ func (e *HandshakeError) Unwrap() error { return e.Err }
 // serverAlerts say what a server means by its alerts.
 var serverAlerts = map[string]string{
 	"certificate required":           "The server requires a certificate of the client: give one with --cert and --key",
-	"bad certificate":                "The server refuses the client's certificate: it may be revoked, or miss altogether; see --cert and --key, and the server's log",
+	"bad certificate":                "The server refuses the client's certificate: it may be revoked, not be valid yet, or miss altogether; see --cert and --key, and the server's log",
 	"revoked certificate":            "The server refuses the client's certificate because it was revoked: get a new one for --cert and --key",
 	"expired certificate":            "The server refuses the client's certificate because it has expired or is not valid yet: get a new one for --cert and --key, and compare the clocks",
 	"unknown certificate authority":  "The server refuses the client's certificate because it does not know the CA that has signed it: use another one with --cert and --key, or have the CA added to the server's cafile",
@@ -176,6 +176,10 @@ func ExplainClient(err error) string {
 		return "the client offers no cipher suite that this listener takes: see ciphers, and the client's own list"
 	case strings.Contains(text, "unsupported application protocols"):
 		return "the client asks by ALPN for a protocol that this listener does not know: have it ask for mqtt, or for none"
+	case strings.Contains(text, "local error: tls: bad record MAC"):
+		// Clients of OpenSSL do not encrypt the alert with which they refuse a certificate in
+		// TLS 1.3, and crypto/tls takes it for a broken record.
+		return "the client has broken off the TLS handshake: perhaps it does not trust the broker's certificate, see what it says"
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return "the client has not completed the TLS handshake in time"
 	case gone(err):

@@ -118,17 +118,17 @@ func TestExplain(t *testing.T) {
 			w.clientIs(x509.Certificate{ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
 		},
 			"the client's certificate 'sensor' is not made for clients: its extended key usage must be clientAuth",
-			"The server refuses the client's certificate: it may be revoked, or miss altogether; see --cert and --key, and the server's log"},
+			"The server refuses the client's certificate: it may be revoked, not be valid yet, or miss altogether; see --cert and --key, and the server's log"},
 		{"a revoked certificate", func(w *world) {
 			revoked := w.authority.Issue(t, x509.Certificate{Subject: pkix.Name{CommonName: "sensor"}, SerialNumber: bigInt(0xBADCAFE)})
 			w.client.CertFile, w.client.KeyFile = revoked.Save(t, w.dir, "client")
 			w.server.CRLFile = certtest.Write(t, w.dir, "crl.pem", w.authority.Revoke(t, future, revoked))
 		}, "the client's certificate is refused: the certificate 'sensor' (serial number badcafe) was revoked by its CA on 2026-01-02 03:04 UTC; give the client a new one",
-			"The server refuses the client's certificate: it may be revoked, or miss altogether; see --cert and --key, and the server's log"},
+			"The server refuses the client's certificate: it may be revoked, not be valid yet, or miss altogether; see --cert and --key, and the server's log"},
 		{"a revocation list that is out of date", func(w *world) {
 			w.server.CRLFile = certtest.Write(t, w.dir, "crl.pem", w.authority.Revoke(t, past))
 		}, "the client's certificate is refused: whether the certificate 'sensor' was revoked is not known, because the list of its CA 'Our CA' in crlfile is out of date since 2025-01-02 03:04 UTC; get the list of that CA",
-			"The server refuses the client's certificate: it may be revoked, or miss altogether; see --cert and --key, and the server's log"},
+			"The server refuses the client's certificate: it may be revoked, not be valid yet, or miss altogether; see --cert and --key, and the server's log"},
 		{"too old a version", func(w *world) { w.server.MinVersion = tls.VersionTLS13; w.client.MinVersion = tls.VersionTLS12 },
 			"the client offers only versions of TLS that are too old for this listener: update the client, or see tls_version",
 			"The server does not take this version of TLS: update the older of both, or take --tls-version out"},

@@ -101,7 +101,13 @@ func (env *invocation) connect(o *options, out *output, tune func(*client.Option
 	if broken := new(colibri.Error); errors.As(err, &broken) && !env.mosquitto {
 		env.complain(o, "Perhaps it is no MQTT broker: look whether this port is for TLS, WebSocket or another protocol.")
 	}
-	if exit == exitLost && !errors.Is(err, errSpeaksTLS) {
+	switch {
+	case exit != exitLost || errors.Is(err, errSpeaksTLS):
+	case o.secure():
+		// In TLS 1.3 a server that refuses the client's certificate does so after the handshake,
+		// and what it says may be lost with the connection.
+		env.complain(o, "The server ended it without an answer to CONNECT: look at its log; perhaps it refuses the client's certificate, or wants one, see --cert and --key.")
+	default:
 		env.complain(o, "The server ended it without an answer to CONNECT: look at its log, or whether this port is for TLS, WebSocket or another protocol.")
 	}
 	return nil, exit
