@@ -354,7 +354,7 @@ func writePasswdHelp(w io.Writer, name string) {
 		fmt.Fprintf(&b, "  %-12s%s\n", f[0], wrapped(f[1], 14))
 	}
 	b.WriteString(`
-A broker that runs reads the file again on SIGHUP.
+A broker that runs reads the file again when it changes; Mosquitto does on SIGHUP.
 
 Exit code:
   0 done; 1 nothing was changed; 2 the two passwords differ.

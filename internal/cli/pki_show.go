@@ -209,5 +209,5 @@ func revokeCertificate(env *invocation, o *pkiOptions) int {
 	if !changed {
 		return env.printText(fmt.Sprintf("The certificate of '%s' was revoked before; nothing was changed.\n", name))
 	}
-	return env.printText(fmt.Sprintf("The certificate of '%s' is revoked: it is on the list %s. A broker with that crlfile refuses it from its next reload on (SIGHUP).\n", name, list))
+	return env.printText(fmt.Sprintf("The certificate of '%s' is revoked: it is on the list %s. A broker that has this crlfile, and runs, refuses it from now on; Mosquitto does after SIGHUP.\n", name, list))
 }
