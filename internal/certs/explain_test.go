@@ -235,3 +235,29 @@ func TestExplainAlerts(t *testing.T) {
 		}
 	}
 }
+
+// TestExplainPlainAlert is about clients of OpenSSL, which refuse a certificate in TLS 1.3
+// with an alert that they do not encrypt.
+func TestExplainPlainAlert(t *testing.T) {
+	w := newWorld(t)
+	s, err := NewServer(w.server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	near, far := transport.Pipe()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		tls.Client(near, &tls.Config{ServerName: "localhost", RootCAs: w.authority.Pool(), MinVersion: tls.VersionTLS13,
+			VerifyConnection: func(tls.ConnectionState) error {
+				near.Write([]byte{0x15, 3, 3, 0, 2, 2, 48})
+				return near.Close()
+			}}).Handshake()
+	}()
+	const want = "the client has broken off the TLS handshake: perhaps it does not trust the broker's certificate, see what it says"
+	if got := ExplainClient(tls.Server(far, s.Config()).Handshake()); got != want {
+		t.Errorf("got\n%s, want\n%s", got, want)
+	}
+	far.Close()
+	<-ended
+}
