@@ -23,6 +23,8 @@ type Passwords struct {
 	// Guard is asked again about who had to wait, as others may have failed meanwhile; nil
 	// when there is none. It is set before the first Check.
 	Guard *Guard
+	// Matcher compares; nil for comparing here. It is set before the first Check.
+	Matcher Matcher
 
 	path string
 	gate *Gate
@@ -30,6 +32,13 @@ type Passwords struct {
 
 	remembered remembered
 	compared   atomic.Int64
+}
+
+// Matcher compares a password with a hash, as passwd.Hash.Matches does, perhaps elsewhere. It
+// may block as long as that takes, and is called by as many goroutines as the Gate lets in. An
+// error says why there is no answer, and holds nothing secret.
+type Matcher interface {
+	Match(h passwd.Hash, password []byte) (right bool, err error)
 }
 
 // NewPasswords reads the file at path. gate bounds how many passwords are compared at once,
@@ -66,7 +75,8 @@ var errWrong = refusal("the Server does not know this User Name with this Passwo
 // errGone is for a client that nobody will answer.
 var errGone = &colibri.Error{Op: "CONNECT", Code: colibri.ServerBusy, Err: errors.New("the client hung up while it waited for its login")}
 
-// Check is Checker's. An error that is not about the password holds colibri.ServerBusy.
+// Check is Checker's. An error that is not about the password holds colibri.ServerBusy, or
+// colibri.ServerUnavailable when the Matcher has failed.
 func (p *Passwords) Check(ctx context.Context, r *broker.ConnectRequest) (Verdict, error) {
 	if !r.HasUserName {
 		return Pass, nil
@@ -92,8 +102,10 @@ func (p *Passwords) Check(ctx context.Context, r *broker.ConnectRequest) (Verdic
 		}
 	}
 	p.compared.Add(1)
-	right := hash.Matches(r.Password)
+	right, err := p.match(hash, r.Password)
 	switch {
+	case err != nil:
+		return Deny, &Fault{Code: colibri.ServerUnavailable, Text: "no password can be compared: " + err.Error()}
 	case !known:
 		return Pass, nil
 	case !right || !r.HasPassword:
@@ -101,6 +113,14 @@ func (p *Passwords) Check(ctx context.Context, r *broker.ConnectRequest) (Verdic
 	}
 	p.remembered.add(mark)
 	return Allow, nil
+}
+
+// match asks the Matcher, or does what it would do.
+func (p *Passwords) match(h passwd.Hash, password []byte) (bool, error) {
+	if p.Matcher == nil {
+		return h.Matches(password), nil
+	}
+	return p.Matcher.Match(h, password)
 }
 
 // remembered are passwords that were right, so that clients which come back all at once

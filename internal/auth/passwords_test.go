@@ -282,3 +282,30 @@ func TestWaitingLogins(t *testing.T) {
 		}
 	})
 }
+
+// matcher is a Matcher that says what a test wants.
+type matcher func() (bool, error)
+
+func (m matcher) Match(passwd.Hash, []byte) (bool, error) { return m() }
+
+// TestMatcher shows that what the Matcher says holds, and that its failure is neither a right
+// password nor a wrong one.
+func TestMatcher(t *testing.T) {
+	p := newPasswords(t, passwordFile(t, passwd.SHA512, "ann:one"), NewGate(1, 0), 10)
+	for _, c := range []struct {
+		right bool
+		err   error
+		want  Verdict
+		code  colibri.ReasonCode
+	}{
+		{false, errors.New("it has gone"), Deny, colibri.ServerUnavailable},
+		{false, nil, Deny, colibri.NotAuthorized},
+		{true, nil, Allow, 0},
+	} {
+		p.Matcher = matcher(func() (bool, error) { return c.right, c.err })
+		v, err := p.Check(t.Context(), login("ann", "one"))
+		if v != c.want || c.code != 0 && !errors.Is(err, c.code) || (err == nil) != (c.code == 0) {
+			t.Errorf("%v and %v: got %v and %v, want %v and %v", c.right, c.err, v, err, c.want, c.code)
+		}
+	}
+}

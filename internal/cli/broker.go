@@ -388,6 +388,7 @@ func (s *brokerServer) serve() (err error) {
 	if err := s.openLogins(); err != nil {
 		return err
 	}
+	defer s.logins.hasher.Close()
 	if err := s.openAskers(); err != nil {
 		return err
 	}

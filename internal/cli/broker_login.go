@@ -12,21 +12,24 @@ import (
 	"github.com/colibri-mqtt/colibri/broker"
 	"github.com/colibri-mqtt/colibri/internal/auth"
 	"github.com/colibri-mqtt/colibri/internal/config"
+	"github.com/colibri-mqtt/colibri/internal/hasher"
 	"github.com/colibri-mqtt/colibri/internal/passwd"
 )
 
 // logins is what all listeners share to check passwords.
 type logins struct {
-	gate  *auth.Gate
-	guard *auth.Guard // nil when nobody is banned
-	files map[string]*auth.Passwords
-	scram broker.Method // without a Name when there is no file for it
+	gate   *auth.Gate
+	guard  *auth.Guard // nil when nobody is banned
+	files  map[string]*auth.Passwords
+	hasher *hasher.Hasher
+	scram  broker.Method // without a Name when there is no file for it
 }
 
 // openLogins reads what does not belong to one listener.
 func (s *brokerServer) openLogins() error {
 	o := &s.config.Login
-	s.logins = logins{gate: auth.NewGate(loginChecks(o.Checks), o.Queue), files: make(map[string]*auth.Passwords)}
+	checks := loginChecks(o.Checks)
+	s.logins = logins{gate: auth.NewGate(checks, o.Queue), files: make(map[string]*auth.Passwords), hasher: s.newHasher(checks)}
 	if o.Failures > 0 {
 		s.logins.guard = auth.NewGuard(auth.GuardOptions{Failures: o.Failures, Longest: o.Ban, Banned: s.banned})
 	}
@@ -80,7 +83,7 @@ func (s *brokerServer) passwords(path string) (*auth.Passwords, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the password file %w", err)
 	}
-	p.Guard = s.logins.guard
+	p.Guard, p.Matcher = s.logins.guard, s.logins.hasher
 	s.logins.files[path] = p
 	s.reloads = append(s.reloads, reloaded{what: "the passwords", files: []string{path}, load: p.Load})
 	return p, nil

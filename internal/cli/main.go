@@ -69,6 +69,9 @@ func commands() []command {
 // Main runs the program with args, args[0] being the name it was called by, and
 // returns its exit code. SIGINT and SIGTERM end a running command cleanly.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	if isHasher(args) {
+		return runHasher(args, stdin, stdout)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	signal.Ignore(syscall.SIGPIPE) // a reader that goes away is an error of the write

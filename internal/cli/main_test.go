@@ -3,9 +3,22 @@ package cli
 import (
 	"bytes"
 	"context"
+	"os"
 	"strings"
 	"testing"
 )
+
+// beProgram in the environment makes the test program colibri itself.
+const beProgram = "COLIBRI_TEST_PROGRAM"
+
+// TestMain lets the test program also be the process that compares passwords for the brokers of
+// the tests.
+func TestMain(m *testing.M) {
+	if isHasher(os.Args) || os.Getenv(beProgram) != "" {
+		os.Exit(Main(os.Args, os.Stdin, os.Stdout, os.Stderr))
+	}
+	os.Exit(m.Run())
+}
 
 // call runs a whole command line in this process.
 func call(t *testing.T, args ...string) (exit int, stdout, stderr string) {

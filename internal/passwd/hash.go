@@ -131,6 +131,12 @@ func (h Hash) Matches(password []byte) bool {
 	return len(h.sum) > 0 && subtle.ConstantTimeCompare(h.of(password), h.sum) == 1
 }
 
+// Dear reports whether one Matches takes some milliseconds or much memory, so that it is worth
+// asking another process.
+func (h Hash) Dear() bool {
+	return h.kind == Argon2id || h.kind == PBKDF2 && h.iterations > 5*DefaultIterations
+}
+
 // MemoryBytes is what one Matches takes, besides a few kilobytes; at most MaxMemoryBytes.
 func (h Hash) MemoryBytes() int { return h.kib << 10 }
 

@@ -1,0 +1,32 @@
+package hasher
+
+import (
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// lowerPriority has this process run when nobody else wants to. Linux has a priority for each
+// thread, and gives it to those that a thread starts: so all are gone through until there is no
+// new one. What is not allowed stays as it is.
+func lowerPriority() {
+	done := make(map[int]bool)
+	for again := true; again; {
+		again = false
+		tasks, err := os.ReadDir("/proc/self/task")
+		if err != nil {
+			unix.Setpriority(unix.PRIO_PROCESS, 0, lowestPriority)
+			return
+		}
+		for _, task := range tasks {
+			id, err := strconv.Atoi(task.Name())
+			if err != nil || done[id] {
+				continue
+			}
+			done[id], again = true, true
+			unix.Setpriority(unix.PRIO_PROCESS, id, lowestPriority)
+			unix.SchedSetAttr(id, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_IDLE, Nice: lowestPriority}, 0)
+		}
+	}
+}
