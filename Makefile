@@ -47,7 +47,7 @@ docs/CONFORMANCE.md: FORCE
 	$(GO) run ./internal/spec/conformance
 FORCE:
 
-bench: build ## our broker beside Debian's mosquitto; writes docs/benchmarks.md, or of it ONLY=live,tls,cost,durable,shorten,start
+bench: build ## our broker beside Debian's mosquitto; writes docs/benchmarks.md, or of it ONLY=live,tls,logins,cost,durable,shorten,start
 	$(GO) run ./test/bench -mqload $(MQLOAD_C) -colibri bin/colibri -out docs/benchmarks.md -only "$(ONLY)" -against "$(AGAINST)"
 
 crash: build ## kill -9 the broker KILLS times under load; fails when anything acknowledged is lost or doubled

@@ -318,3 +318,19 @@ func FuzzReadQuestion(f *testing.F) {
 		}
 	})
 }
+
+// BenchmarkMatch compares with a hash as Mosquitto 2.1 writes it, one after the other.
+func BenchmarkMatch(b *testing.B) {
+	hash, err := passwd.New(passwd.Argon2id, 0, []byte(secret))
+	if err != nil {
+		b.Fatal(err)
+	}
+	h := New(func() (*exec.Cmd, error) { return exec.Command(os.Args[0], "as", "serve"), nil }, func(string) {})
+	defer h.Close()
+	for b.Loop() {
+		if right, err := h.Match(hash, []byte(secret)); !right {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "hashes/s")
+}

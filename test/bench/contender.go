@@ -165,8 +165,11 @@ func (p *process) cpu() (time.Duration, error) {
 
 // memory returns a figure of the broker in bytes, such as VmRSS, what it has in memory
 // now, or VmHWM, the most that it had.
-func (p *process) memory(name string) (float64, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.pid()))
+func (p *process) memory(name string) (float64, error) { return memoryOf(p.pid(), name) }
+
+// memoryOf is memory of any process.
+func memoryOf(pid int, name string) (float64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, err
 	}
@@ -176,7 +179,26 @@ func (p *process) memory(name string) (float64, error) {
 			return kilobytes * 1024, err
 		}
 	}
-	return 0, fmt.Errorf("%s of the broker cannot be read", name)
+	return 0, fmt.Errorf("%s of the process %d cannot be read", name, pid)
+}
+
+// child returns the process that the broker has started.
+func (p *process) child() (int, error) {
+	all, err := os.ReadDir("/proc")
+	if err != nil {
+		return 0, err
+	}
+	for _, entry := range all {
+		text, err := os.ReadFile(filepath.Join("/proc", entry.Name(), "stat"))
+		if err != nil {
+			continue // it is no process, or has ended
+		}
+		_, after, _ := strings.Cut(string(text), ") ")
+		if fields := strings.Fields(after); len(fields) > 1 && fields[1] == strconv.Itoa(p.pid()) {
+			return strconv.Atoi(entry.Name())
+		}
+	}
+	return 0, errors.New("the broker has started no process")
 }
 
 func freePort() (int, error) {

@@ -75,6 +75,7 @@ type section struct {
 var sections = []section{
 	{"live", live},
 	{"tls", secure},
+	{"logins", logins},
 	{"cost", cost},
 	{"durable", durable},
 	{"shorten", shorten},
@@ -92,8 +93,16 @@ func main() {
 	flag.IntVar(&o.runs, "runs", 3, "interleaved runs; the tables show their medians")
 	flag.Float64Var(&o.seconds, "seconds", 3, "length of each measurement")
 	flag.Float64Var(&o.scale, "scale", 1, "of the numbers in the section start; less than 1 for a trial")
-	only := flag.String("only", "", "only these of the sections live, tls, cost, durable, shorten and start, with commas between; the others of the file stay")
+	only := flag.String("only", "", "only these of the sections live, tls, logins, cost, durable, shorten and start, with commas between; the others of the file stay")
+	port := flag.String("storm", "", "be the clients of the section logins, on this `port`; the program says that to itself")
 	flag.Parse()
+	if *port != "" {
+		if err := storm(*port, time.Duration(o.seconds*float64(time.Second))); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if err := bench(&o, *only); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
@@ -104,7 +113,7 @@ func bench(o *options, only string) error {
 	chosen := strings.FieldsFunc(only, func(r rune) bool { return r == ',' })
 	for _, name := range chosen {
 		if !slices.ContainsFunc(sections, func(s section) bool { return s.name == name }) {
-			return fmt.Errorf("there is no section %q; they are live, tls, cost, durable, shorten and start", name)
+			return fmt.Errorf("there is no section %q; they are live, tls, logins, cost, durable, shorten and start", name)
 		}
 	}
 	if err := findDisk(&o.disk); err != nil {
