@@ -9,8 +9,10 @@ import (
 
 // lowerPriority has this process run when nobody else wants to. Linux has a priority for each
 // thread, and gives it to those that a thread starts: so all are gone through until there is no
-// new one. What is not allowed stays as it is.
+// new one. What is not allowed stays as it is. The process gets its name too: it was started as
+// /proc/self/exe, and tools would call it exe.
 func lowerPriority() {
+	os.WriteFile("/proc/self/comm", []byte("colibri"), 0)
 	done := make(map[int]bool)
 	for again := true; again; {
 		again = false
