@@ -7,7 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lowerPriority has this process run when nobody else wants to. Linux has a priority for each
+// lowerPriority has this process run when few others want to. The policy SCHED_IDLE would be
+// worse: Linux takes a processor with such a thread for an idle one, wakes others there, and has them
+// wait for the next tick when it does not preempt. Linux has a priority for each
 // thread, and gives it to those that a thread starts: so all are gone through until there is no
 // new one. What is not allowed stays as it is. The process gets its name too: it was started as
 // /proc/self/exe, and tools would call it exe.
@@ -28,7 +30,6 @@ func lowerPriority() {
 			}
 			done[id], again = true, true
 			unix.Setpriority(unix.PRIO_PROCESS, id, lowestPriority)
-			unix.SchedSetAttr(id, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_IDLE, Nice: lowestPriority}, 0)
 		}
 	}
 }
