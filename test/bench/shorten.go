@@ -17,7 +17,7 @@ func shorten(o *options, dir string) (string, error) {
 		how string
 		contender
 	}{
-		{"never", ours.with("colibri_checkpoint 200000000000\n")},
+		{"never", ours.with("colibri_checkpoint 2000000000\n")},
 		{"from 48 MiB on, the default", ours},
 		{"from 64 KiB on", ours.with("colibri_checkpoint 65536\n")},
 	}
