@@ -110,6 +110,7 @@ func New(config Config) (*Broker, error) {
 	if b.durable = b.log.Durability() > InMemory; b.durable {
 		b.retained.recent = make(map[string]uint64)
 	}
+	b.decisions.off = !b.durable
 	if b.peers == nil {
 		b.peers = nobody{}
 	}
