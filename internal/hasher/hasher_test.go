@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	question := make([]byte, 1<<10)
 	switch os.Args[2] {
 	case "serve":
-		if Serve(os.Stdin, os.Stdout, 2) != nil {
+		if Serve(os.Stdin, os.Stdout, 1) != nil {
 			os.Exit(1)
 		}
 	case "another program":

@@ -18,17 +18,19 @@ import (
 const idleTime = time.Second
 
 // Serve answers the questions of a Hasher, which come from in, until that is closed; then it
-// returns at once. Several goroutines write to out at the same time. It is for a process of its own, whose priority it lowers, and which it
-// makes use at most checks processors, as many as questions are worked on at once. The
-// memory is that of checks hashes, and a few mebibytes. An error says that something else than
-// questions came.
+// returns at once. Several goroutines write to out at the same time. It is for a process of its
+// own, whose priority it lowers, and which it makes use at most checks processors, as many as
+// questions are worked on at once; on Linux always the same ones, the last. The
+// memory is that of checks hashes, and a few mebibytes. An error says that something else
+// than questions came.
 func Serve(in io.Reader, out io.Writer, checks int) error {
 	checks = max(1, checks)
 	// A signal for all of a group, as of a terminal or a service manager, is for the broker,
 	// which lets the clients finish and then closes in.
 	signal.Ignore(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	runtime.GOMAXPROCS(checks)
-	lowerPriority()
+	StayBehind(checks)
+	setName()
 	if _, err := io.WriteString(out, greeting); err != nil {
 		return nil // nobody wants to ask
 	}

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/colibri-mqtt/colibri"
+	"github.com/colibri-mqtt/colibri/internal/hasher"
 	"github.com/colibri-mqtt/colibri/internal/passwd"
 	"github.com/colibri-mqtt/colibri/packet"
 )
@@ -29,17 +30,22 @@ const (
 	stormPassword = "a password of the storm"
 	pairEvery     = 2 * time.Millisecond
 	pairTopic     = "bench/pair"
+	stormTime     = 5 * time.Minute // that the storm may take
 )
 
 // loggedIn is what one run of logins has measured.
 type loggedIn struct {
 	quiet, storm   latencies
-	in, busy       float64 // CONNACKs a second: let in, and refused as too many wait
+	took           float64 // s until the last client was let in
+	busy           float64 // CONNACKs a second that refuse, as too many wait
 	broker, hasher float64 // bytes of memory, at most
 }
 
 // latencies are those of a pair of clients, in ms.
-type latencies struct{ p50, p99 float64 }
+type latencies struct {
+	p50, p99, most float64
+	first          float64 // p99 of the first second
+}
 
 // logins measures how long messages take while very many clients log in with dear passwords.
 func logins(o *options, dir string) (string, error) {
@@ -66,15 +72,17 @@ func logins(o *options, dir string) (string, error) {
 		runs = append(runs, l)
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s. %d runs of %g s quiet and then %g s of the storm, every one on a freshly started broker.\n\n",
-		where(), o.runs, length.Seconds(), length.Seconds())
+	fmt.Fprintf(&b, "%s. %d runs of %g s quiet and then of the whole storm, until the last of %d clients was let in; every one on a freshly started broker.\n\n",
+		where(), o.runs, length.Seconds(), stormClients)
 	b.WriteString("| | quiet | in the storm |\n|---|---|---|\n")
 	column := func(format string, of func(l loggedIn) float64) string { return spread(format, runs, of) }
 	for _, line := range [][3]string{
 		{"a message, p50, ms", column("%.2f", func(l loggedIn) float64 { return l.quiet.p50 }), column("%.2f", func(l loggedIn) float64 { return l.storm.p50 })},
 		{"a message, p99, ms", column("%.2f", func(l loggedIn) float64 { return l.quiet.p99 }), column("%.2f", func(l loggedIn) float64 { return l.storm.p99 })},
 		{"p99 in the storm ÷ quiet", "", column("%.1f", func(l loggedIn) float64 { return l.storm.p99 / l.quiet.p99 })},
-		{"let in, clients a second", "", column("%.1f", func(l loggedIn) float64 { return l.in })},
+		{"p99 of the first second, ms", column("%.2f", func(l loggedIn) float64 { return l.quiet.first }), column("%.2f", func(l loggedIn) float64 { return l.storm.first })},
+		{"longest, ms", column("%.1f", func(l loggedIn) float64 { return l.quiet.most }), column("%.1f", func(l loggedIn) float64 { return l.storm.most })},
+		{"until all are let in, s", "", column("%.0f", func(l loggedIn) float64 { return l.took })},
 		{"refused as busy, a second", "", column("%.0f", func(l loggedIn) float64 { return l.busy })},
 		{"most memory of the broker (RSS), MiB", "", column("%.0f", func(l loggedIn) float64 { return l.broker / (1 << 20) })},
 		{"most memory of the process that compares, MiB", "", column("%.0f", func(l loggedIn) float64 { return l.hasher / (1 << 20) })},
@@ -95,18 +103,20 @@ func loginsOnce(c contender, dir string, length time.Duration) (l loggedIn, err 
 	}
 	defer broker.stop()
 	time.Sleep(warmUp)
-	if l.quiet, err = pair(broker, length); err != nil {
+	if l.quiet, err = pair(broker, time.After(length)); err != nil {
 		return l, err
 	}
-	// The clients come from another process of low priority, as devices do not take their
-	// processor time from the broker's machine.
 	self, err := os.Executable()
 	if err != nil {
 		return l, err
 	}
-	storm := exec.Command("nice", "-n", "19", self, "-storm", strconv.Itoa(broker.port), "-seconds", fmt.Sprint(length.Seconds()))
+	storm := exec.Command(self, "-storm", strconv.Itoa(broker.port))
 	storm.Stderr = os.Stderr
 	out, err := storm.StdoutPipe()
+	if err != nil {
+		return l, err
+	}
+	in, err := storm.StdinPipe() // the storm stays until this is closed
 	if err != nil {
 		return l, err
 	}
@@ -114,22 +124,29 @@ func loginsOnce(c contender, dir string, length time.Duration) (l loggedIn, err 
 		return l, err
 	}
 	defer storm.Wait()
+	defer in.Close()
 	if _, err := out.Read(make([]byte, 1)); err != nil { // it begins
 		return l, fmt.Errorf("the storm does not begin: %w", err)
 	}
-	l.storm, err = pair(broker, length)
+	var s stormed
+	var stormErr error
+	over := make(chan time.Time)
+	go func() {
+		stormErr = json.NewDecoder(out).Decode(&s)
+		close(over)
+	}()
+	l.storm, err = pair(broker, over)
 	if err != nil {
 		storm.Process.Kill()
 		return l, err
 	}
-	var s stormed
-	if err := json.NewDecoder(out).Decode(&s); err != nil {
-		return l, fmt.Errorf("the storm has not said what came of it: %w", err)
+	if stormErr != nil {
+		return l, fmt.Errorf("the storm has not said what came of it: %w", stormErr)
 	}
-	if s.Other > 0 || s.In == 0 {
-		return l, fmt.Errorf("%d clients were let in, and %d attempts failed for other reasons than a busy broker", s.In, s.Other)
+	if s.Other > 0 || s.In < stormClients {
+		return l, fmt.Errorf("%d of %d clients were let in, and %d attempts failed for other reasons than a busy broker", s.In, stormClients, s.Other)
 	}
-	l.in, l.busy = float64(s.In)/length.Seconds(), float64(s.Busy)/length.Seconds()
+	l.took, l.busy = s.Took, float64(s.Busy)/s.Took
 	if l.broker, err = broker.memory("VmHWM"); err != nil {
 		return l, err
 	}
@@ -141,9 +158,9 @@ func loginsOnce(c contender, dir string, length time.Duration) (l loggedIn, err 
 	return l, err
 }
 
-// pair publishes at QoS 0 from one client to another, at a fixed rate whatever comes, and
-// returns how long the messages took.
-func pair(broker *process, length time.Duration) (l latencies, err error) {
+// pair publishes at QoS 0 from one client to another, at a fixed rate whatever comes, until
+// over can be received from, and returns how long the messages took.
+func pair(broker *process, over <-chan time.Time) (l latencies, err error) {
 	from, _, err := connect(broker, "bench-from", true)
 	if err != nil {
 		return l, err
@@ -162,47 +179,64 @@ func pair(broker *process, length time.Duration) (l latencies, err error) {
 		return l, err
 	}
 	stamp := len(b) - 64 // where the payload begins
-	wanted := int(length / pairEvery)
-	took := make([]time.Duration, 0, wanted)
+	var took []time.Duration
 	began := time.Now()
 	failed := make(chan error, 1)
 	go func() {
 		got := make([]byte, len(b))
-		to.SetDeadline(time.Now().Add(length + silence))
-		for range wanted {
+		for {
+			to.SetReadDeadline(time.Now().Add(silence))
 			if _, err := io.ReadFull(to, got); err != nil {
 				failed <- err
 				return
 			}
-			took = append(took, time.Since(began)-time.Duration(binary.BigEndian.Uint64(got[stamp:])))
+			sent := binary.BigEndian.Uint64(got[stamp:])
+			if sent == 0 { // the last
+				failed <- nil
+				return
+			}
+			took = append(took, time.Since(began)-time.Duration(sent))
 		}
-		failed <- nil
 	}()
 	every := time.NewTicker(pairEvery)
 	defer every.Stop()
-	for range wanted {
-		<-every.C
-		binary.BigEndian.PutUint64(b[stamp:], uint64(time.Since(began)))
+	for again := true; again; {
+		sent := uint64(0)
+		select {
+		case <-over:
+			again = false
+		case <-every.C:
+			sent = uint64(time.Since(began))
+		}
+		binary.BigEndian.PutUint64(b[stamp:], sent)
 		if _, err := from.Write(b); err != nil {
 			return l, err
 		}
 	}
 	if err := <-failed; err != nil {
-		return l, fmt.Errorf("after %d of %d messages: %w", len(took), wanted, err)
+		return l, fmt.Errorf("after %d messages: %w", len(took), err)
 	}
+	first := slices.Sorted(slices.Values(took[:min(len(took), int(time.Second/pairEvery))]))
 	slices.Sort(took)
-	return latencies{p50: milliseconds(percentile(took, 0.50)), p99: milliseconds(percentile(took, 0.99))}, nil
+	return latencies{p50: milliseconds(percentile(took, 0.50)), p99: milliseconds(percentile(took, 0.99)),
+		most: milliseconds(took[len(took)-1]), first: milliseconds(percentile(first, 0.99))}, nil
 }
 
 // stormed is what came of a storm.
-type stormed struct{ In, Busy, Other int64 }
+type stormed struct {
+	In, Busy, Other int64
+	Took            float64 // s
+}
 
 // storm has all clients connect to a port of this machine at once. Who is refused because too
-// many wait tries again after one to three seconds, until the time is over. Who was let in
-// stays.
-func storm(port string, length time.Duration) error {
+// many wait tries again after one to three seconds, until all are let in, and stays until
+// standard input is closed. Devices do not take their processor time from the broker's machine:
+// so this process stands behind, where the broker has its passwords compared.
+func storm(port string) error {
+	hasher.StayBehind(1)
 	var in, busy, other atomic.Int64
-	deadline := time.Now().Add(length)
+	began := time.Now()
+	deadline := began.Add(stormTime)
 	attempt := func(i int) (again bool) {
 		nc, err := net.Dial("tcp", "127.0.0.1:"+port)
 		if err != nil {
@@ -210,38 +244,34 @@ func storm(port string, length time.Duration) error {
 			return false
 		}
 		nc.SetDeadline(deadline)
-		code, err := logIn(nc, i)
-		switch {
-		case errors.Is(err, os.ErrDeadlineExceeded):
+		switch code, err := logIn(nc, i); {
 		case err == nil && code == colibri.Success:
 			in.Add(1)
 			return false // and stays connected until the process ends
 		case err == nil && code == colibri.ServerBusy || code == colibri.ServerUnavailable:
 			busy.Add(1)
+			again = time.Now().Before(deadline)
 		default:
 			other.Add(1)
 		}
 		nc.Close()
-		return true
+		return again
 	}
 	os.Stdout.WriteString("\n") // it begins
 	var all sync.WaitGroup
 	for i := range stormClients {
 		all.Go(func() {
 			for attempt(i) {
-				pause := time.Second + rand.N(2*time.Second)
-				if time.Until(deadline) < pause {
-					return
-				}
-				time.Sleep(pause)
+				time.Sleep(time.Second + rand.N(2*time.Second))
 			}
 		})
 	}
 	all.Wait()
-	if left := time.Until(deadline); left > 0 {
-		time.Sleep(left)
+	if err := json.NewEncoder(os.Stdout).Encode(stormed{in.Load(), busy.Load(), other.Load(), time.Since(began).Seconds()}); err != nil {
+		return err
 	}
-	return json.NewEncoder(os.Stdout).Encode(stormed{in.Load(), busy.Load(), other.Load()})
+	_, err := io.Copy(io.Discard, os.Stdin)
+	return err
 }
 
 // logIn sends the CONNECT of client i and returns the code of the answer.

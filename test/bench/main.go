@@ -97,7 +97,7 @@ func main() {
 	port := flag.String("storm", "", "be the clients of the section logins, on this `port`; the program says that to itself")
 	flag.Parse()
 	if *port != "" {
-		if err := storm(*port, time.Duration(o.seconds*float64(time.Second))); err != nil {
+		if err := storm(*port); err != nil {
 			fmt.Fprintln(os.Stderr, "bench:", err)
 			os.Exit(1)
 		}
