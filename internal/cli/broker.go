@@ -452,6 +452,13 @@ func (s *brokerServer) serve() (err error) {
 	}
 	s.broker.Store(b)
 	s.reloadRules(b)
+	closeControl, err := s.openControl(b)
+	if err != nil {
+		s.closeListeners()
+		s.shutdown(b)
+		return err
+	}
+	defer closeControl()
 	if state != nil {
 		ended := make(chan struct{})
 		defer close(ended)

@@ -1,5 +1,7 @@
 package config
 
+import "path/filepath"
+
 // Own are the options that Mosquitto does not have. Their names begin with colibri_, so
 // that a file says itself why Mosquitto does not read it. Of a number 0 means no limit,
 // where nothing else is said.
@@ -10,6 +12,7 @@ type Own struct {
 	StateQuota       int    // bytes of the state on disk
 	Checkpoint       int    // bytes of the state on disk below which it is not shortened; never 0
 	ServerReference  string // where clients are sent when this broker ends; empty for nowhere
+	Control          string // absolute path of the control socket; None for none; empty for one in the state's directory
 	DisconnectDenied bool   // clients before 5.0 that publish what they may not
 	CheckPayloads    bool   // refuse what is not the UTF-8 that its Payload Format Indicator says
 
@@ -26,6 +29,9 @@ type Own struct {
 
 // whenFull are the values of colibri_when_full.
 var whenFull = words("drop-newest drop-oldest reject")
+
+// None is the value of an option that is for no file at all.
+const None = "none"
 
 // leastQuota is the smallest colibri_state_quota, in bytes.
 const leastQuota = 64 << 10
@@ -62,6 +68,13 @@ func ownOptions() []option {
 		}},
 		{names: words("colibri_server_reference"), set: func(r *reader, v value) error {
 			r.config.Own.ServerReference = v.text
+			return nil
+		}},
+		{names: words("colibri_control"), set: func(r *reader, v value) error {
+			if v.text != None && !filepath.IsAbs(v.text) {
+				return r.errorf("'%s' is not an absolute path; write one, such as /run/colibri.control, or none", v.text)
+			}
+			r.config.Own.Control = v.text
 			return nil
 		}},
 		count("colibri_checkpoint", "50331648", 64<<10, func(o *Own) *int { return &o.Checkpoint }),
