@@ -276,6 +276,10 @@ func (b *batch) flush() {
 		c.flush(b.writer)
 	}
 	b.touched = b.touched[:0]
+	if c := b.conn; c != nil && b.tally.in.types != 0 {
+		c.published.Add(int64(b.tally.in.packets[packet.PUBLISH]))
+		c.readBytes.Add(int64(b.tally.in.bytes))
+	}
 	b.tally.flush()
 	if b.unheard > 0 {
 		var publisher *liveSession

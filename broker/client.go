@@ -15,6 +15,10 @@ type ClientStats struct {
 	Remote        net.Addr        // while connected
 	Version       colibri.Version // while connected
 	Since         time.Time       // of the connection
+	Published     int64           // PUBLISH packets from it, while connected
+	ReadBytes     int64           // of all packets from it, while connected
+	Delivered     int64           // PUBLISH packets put on their way to it, while connected
+	WrittenBytes  int64           // of these packets
 	Subscriptions int
 	Inflight      int // QoS 1 and 2 messages sent and not yet fulfilled
 	Queued        int // messages that wait
@@ -50,6 +54,8 @@ func (s *liveSession) stats() ClientStats {
 		Queued: s.state.Queued(), QueuedBytes: s.state.QueuedBytes()}
 	if c := s.conn.Load(); c != nil {
 		stats.Connected, stats.Remote, stats.Version, stats.Since = true, c.nc.RemoteAddr(), c.version, c.opened
+		stats.Published, stats.ReadBytes = c.published.Load(), c.readBytes.Load()
+		stats.Delivered, stats.WrittenBytes = c.out.sent()
 	}
 	if l := s.dropped.Load(); l != nil {
 		stats.Dropped = l.byReason()

@@ -30,6 +30,8 @@ type conn struct {
 	lastRead atomic.Int64 // nanoseconds since 1970
 	ending   atomic.Pointer[ending]
 
+	published, readBytes atomic.Int64 // PUBLISH packets read, and the bytes of all packets
+
 	throttle *throttle                // nil without a limit; only the reader uses it
 	firehose atomic.Pointer[firehose] // nil without a Subscription to everything
 	partial  []byte                   // the beginning of a packet; only the reader uses it

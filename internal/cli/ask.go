@@ -26,24 +26,16 @@ type brokerChoice struct {
 	port       string // its first port
 }
 
-// brokerChoiceHelp is what the help of a command says about its flags for a brokerChoice.
-const brokerChoiceHelp = `  -p, --port PORT           ask the broker of this user that was started on PORT; without it, the
-                            one on 1883, and if there is none, another one
-  -c, --config-file FILE    ask the broker that runs with the configuration in FILE
-  --control PATH            ask the broker with this control socket
-`
-
-// flag takes the value of a flag of the choice, and reports whether it is one.
-func (c *brokerChoice) flag(name string) (value *string, ok bool) {
-	switch name {
-	case "-p", "--port":
-		return &c.port, true
-	case "-c", "--config-file":
-		return &c.configFile, true
-	case "--control":
-		return &c.control, true
+// flags are the flags that set c.
+func (c *brokerChoice) flags() []toolFlag {
+	into := func(field *string) func(value string) error {
+		return func(value string) error { *field = value; return nil }
 	}
-	return nil, false
+	return []toolFlag{
+		{names: []string{"-p", "--port"}, value: "PORT", help: "ask the broker of this user that was started on PORT; without it the one on 1883 or, if there is none, another one", apply: into(&c.port)},
+		{names: []string{"-c", "--config-file"}, value: "FILE", file: true, help: "ask the broker that runs with the configuration in FILE", apply: into(&c.configFile)},
+		{names: []string{"--control"}, value: "PATH", file: true, help: "ask the broker with this control socket", apply: into(&c.control)},
+	}
 }
 
 // ask puts a question to the broker; see control.Ask. The error is for a person.

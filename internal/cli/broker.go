@@ -369,6 +369,8 @@ type brokerServer struct {
 	inMemory        string   // why there is none, behind a comma; empty when that was asked for
 
 	reloading  sync.Mutex // one reload at a time
+	started    time.Time
+	ends       ends
 	publishSys atomic.Pointer[func(topic, text string)]
 	logins     logins
 }
@@ -421,6 +423,7 @@ func (s *brokerServer) serve() (err error) {
 			s.log.printf(logWarning, "The state was cut where the last write before a crash had stopped, which nobody was promised: %s.", torn)
 		}
 	}
+	s.started = time.Now()
 	b, err := broker.New(broker.Config{
 		Log:             log,
 		CheckpointBytes: checkpointBytes(s.config.Own),
@@ -440,7 +443,7 @@ func (s *brokerServer) serve() (err error) {
 
 		SysInterval: s.config.SysInterval,
 		Version:     "colibri version " + versionNumber(),
-		Events:      s.log.event,
+		Events:      s.event,
 		Logger:      slog.New(s.log),
 	})
 	if err != nil {
@@ -523,6 +526,12 @@ func (s *brokerServer) serve() (err error) {
 			s.log.printf(logNotice, "Signal %q: this version has nothing to do on it.", received)
 		}
 	}
+}
+
+// event hands an event to all who want to hear of it. None of them blocks.
+func (s *brokerServer) event(e broker.Event) {
+	s.ends.count(e)
+	s.log.event(e)
 }
 
 // shutdown ends the broker, at once when a second signal comes.

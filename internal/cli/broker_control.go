@@ -14,7 +14,9 @@ const controlName = "control"
 
 // questions are those that the control socket answers, by name; see control.Handler.
 func (s *brokerServer) questions(b *broker.Broker) map[string]control.Handler {
-	return map[string]control.Handler{}
+	return map[string]control.Handler{
+		"top": s.answerTop(b),
+	}
 }
 
 // openControl opens the control socket, and returns what closes it. It is an error only when the

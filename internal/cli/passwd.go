@@ -320,8 +320,8 @@ func (o *passwdOptions) value() (user, value string, err error) {
 }
 
 // plainFile returns r as a file; nil when it is none.
-func plainFile(r io.Reader) *os.File {
-	file, _ := r.(*os.File)
+func plainFile(stream any) *os.File {
+	file, _ := stream.(*os.File)
 	return file
 }
 
