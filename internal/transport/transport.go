@@ -32,7 +32,7 @@ const DefaultPort = "1883"
 // Options are the choices that a URL does not carry. The zero value is ready to use.
 type Options struct {
 	// SocketMode is the mode of the file of a listening Unix domain socket; 0
-	// leaves the mode that the umask of the process gives.
+	// is for its owner alone. Until it has that mode, it is for the owner alone too.
 	SocketMode fs.FileMode
 	// SocketOwner and SocketGroup are the user and the group, by name or number, that a
 	// listening Unix domain socket is given to; empty: those of the process.

@@ -132,7 +132,15 @@ func TestUnixSocketFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "socket")
 	url := "unix://" + path
 
-	l, err := Listen(url, Options{SocketMode: 0o660})
+	l, err := Listen(url, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm()&0o077 != 0 {
+		t.Errorf("mode of nobody's choice: got %v, %v, want none for others", info.Mode(), err)
+	}
+	l.Close()
+	l, err = Listen(url, Options{SocketMode: 0o660})
 	if err != nil {
 		t.Fatal(err)
 	}

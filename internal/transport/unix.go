@@ -42,7 +42,7 @@ type unixListener struct {
 }
 
 // listenUnix listens at the path of u. The file goes when the listener is closed. Until it
-// has its owner and its mode, it has those that the umask gives.
+// has its owner and its mode, only the user of this process may open it.
 func listenUnix(u *url.URL, o Options) (net.Listener, error) {
 	uid, gid, err := socketOwner(o)
 	if err != nil {
@@ -51,7 +51,9 @@ func listenUnix(u *url.URL, o Options) (net.Listener, error) {
 	if err := removeStale(u.Path); err != nil {
 		return nil, err
 	}
+	restore := ownerOnly()
 	inner, err := net.ListenUnix("unix", &net.UnixAddr{Name: u.Path, Net: "unix"})
+	restore()
 	if err != nil {
 		return nil, err
 	}
