@@ -21,8 +21,9 @@ type secured struct {
 	halves  [2]securedHalf // client, server
 	random  [2][32]byte    // of ClientHello and ServerHello
 	hello   [2]bool
-	version uint16 // 0x0303 or 0x0304, from the ServerHello
+	version uint16 // from the ServerHello: 0x0303 is TLS 1.2, 0x0304 is 1.3
 	suite   uint16
+	macLast bool // the ServerHello chose encrypt_then_mac
 	secrets *tlsSecrets
 }
 
@@ -141,7 +142,7 @@ func (c *conn) greeting(d int, body []byte) {
 		}
 		return
 	}
-	s.version = 0x0303
+	s.version, s.macLast = binary.BigEndian.Uint16(body[4:]), false
 	at := 39 + int(body[38]) // behind the session
 	if len(body) < at+3 {
 		return
@@ -157,8 +158,11 @@ func (c *conn) greeting(d int, body []byte) {
 		if length > len(extensions) {
 			return
 		}
-		if kind == 43 && length == 2 { // supported_versions
+		switch {
+		case kind == 43 && length == 2: // supported_versions
 			s.version = binary.BigEndian.Uint16(extensions)
+		case kind == 22: // encrypt_then_mac
+			s.macLast = true
 		}
 		extensions = extensions[length:]
 	}
@@ -175,13 +179,15 @@ func (c *conn) keys(d int) bool {
 	switch {
 	case !s.hello[0] || !s.hello[1]:
 		why = "the capture begins after its handshake"
+	case s.version != 0x0303 && s.version != 0x0304:
+		why = fmt.Sprintf("its version 0x%04X is neither TLS 1.2 nor 1.3", s.version)
 	case s.secrets == nil && c.in.config.KeyLog.empty():
 		why = "no secrets were given"
 	case s.secrets == nil || s.version == 0x0304 && (s.secrets.traffic[0] == nil || s.secrets.traffic[1] == nil) || s.version != 0x0304 && s.secrets.master == nil:
 		why = "the key log has no secrets of this connection"
 	default:
 		suite, ok := tlsSuites[s.suite]
-		if !ok {
+		if !ok || s.version == 0x0304 != (s.suite>>8 == 0x13) {
 			why = fmt.Sprintf("its cipher suite 0x%04X is not one that can be read here", s.suite)
 			break
 		}

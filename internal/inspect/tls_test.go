@@ -3,6 +3,7 @@ package inspect_test
 import (
 	"bytes"
 	"crypto/tls"
+	"encoding/binary"
 	"io"
 	"net"
 	"net/http/httptest"
@@ -50,7 +51,7 @@ func tlsSession(t *testing.T, version, suite uint16) (w *wire, keyLog string) {
 	near, far := net.Pipe()
 	a := tls.Client(&tap{near, &mu, w, client}, &tls.Config{InsecureSkipVerify: true, KeyLogWriter: &log,
 		MinVersion: version, MaxVersion: version, CipherSuites: []uint16{suite}})
-	b := tls.Server(&tap{far, &mu, w, server}, &tls.Config{Certificates: []tls.Certificate{certificate}, SessionTicketsDisabled: true})
+	b := tls.Server(&tap{far, &mu, w, server}, &tls.Config{Certificates: []tls.Certificate{certificate}, SessionTicketsDisabled: true, CipherSuites: []uint16{suite}})
 	done := make(chan error, 1)
 	go func() {
 		buffer := make([]byte, len(connect(t, colibri.V5)))
@@ -90,6 +91,10 @@ func TestTLS(t *testing.T) {
 		{"1.3", tls.VersionTLS13, 0},
 		{"1.2, AES-128", tls.VersionTLS12, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256},
 		{"1.2, AES-256", tls.VersionTLS12, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384},
+		{"1.2, ChaCha20", tls.VersionTLS12, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256},
+		{"1.2, AES-128 in blocks, SHA-1", tls.VersionTLS12, tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA},
+		{"1.2, AES-256 in blocks, SHA-1", tls.VersionTLS12, tls.TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA},
+		{"1.2, AES-128 in blocks, SHA-256", tls.VersionTLS12, tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w, keyLog := tlsSession(t, tt.version, tt.suite)
@@ -126,12 +131,23 @@ func TestTLS(t *testing.T) {
 // TestTLSNot: what cannot be read is said once, with the reason.
 func TestTLSNot(t *testing.T) {
 	t.Run("a suite that cannot be read", func(t *testing.T) {
-		w, keyLog := tlsSession(t, tls.VersionTLS12, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256)
-		keys := inspect.NewKeyLog()
-		keys.Add([]byte(keyLog))
-		got, _ := look(t, w.file(), inspect.Config{KeyLog: keys})
-		if want := "its cipher suite 0xCCA8 is not one that can be read here\n"; !strings.HasSuffix(got, want) || strings.Count(got, "\n") != 1 {
-			t.Errorf("got %q, want %q", got, want)
+		for _, tt := range []struct {
+			version, hello, suite uint16
+			want                  string
+		}{
+			{tls.VersionTLS12, 0x0303, 0x000A, "its cipher suite 0x000A is not one that can be read here"},
+			{tls.VersionTLS12, 0x0303, 0x1301, "its cipher suite 0x1301 is not one that can be read here"},
+			{tls.VersionTLS13, 0x0303, 0xC013, "its cipher suite 0xC013 is not one that can be read here"},
+			{tls.VersionTLS12, 0x0302, 0xC013, "its version 0x0302 is neither TLS 1.2 nor 1.3"},
+		} {
+			w, keyLog := tlsSession(t, tt.version, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256)
+			w.helloSays(tt.hello, tt.suite)
+			keys := inspect.NewKeyLog()
+			keys.Add([]byte(keyLog))
+			got, _ := look(t, w.file(), inspect.Config{KeyLog: keys})
+			if !strings.HasSuffix(got, tt.want+"\n") || strings.Count(got, "\n") != 1 {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
 		}
 	})
 	t.Run("secrets that do not fit", func(t *testing.T) {
@@ -161,4 +177,18 @@ func TestTLSNot(t *testing.T) {
 			t.Errorf("got %q", got)
 		}
 	})
+}
+
+// helloSays puts another version and cipher suite into the ServerHello.
+func (w *wire) helloSays(version, suite uint16) {
+	const headers = 14 + 20 + 20 // Ethernet, IPv4, TCP
+	for _, frame := range w.frames {
+		if hello := frame[headers:]; len(hello) > 44 && hello[0] == 22 && hello[5] == 2 {
+			binary.BigEndian.PutUint16(hello[9:], version)
+			at := 5 + 39 + int(hello[5+38])
+			binary.BigEndian.PutUint16(hello[at:], suite)
+			return
+		}
+	}
+	w.t.Fatal("there is no ServerHello")
 }

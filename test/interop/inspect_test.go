@@ -715,6 +715,11 @@ func TestInspectTLS(t *testing.T) {
 		{"-tls1_3", "-ciphersuites", "TLS_AES_128_GCM_SHA256"},
 		{"-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256"},
 		{"-tls1_2", "-cipher", "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384"},
+		{"-tls1_3", "-ciphersuites", "TLS_CHACHA20_POLY1305_SHA256"},
+		{"-tls1_2", "-cipher", "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"},
+		{"-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA256:ECDHE-RSA-AES128-SHA256"}, // with encrypt_then_mac
+		{"-tls1_2", "-cipher", "ECDHE-ECDSA-AES256-SHA384:ECDHE-RSA-AES256-SHA384"},
+		{"-tls1_2", "-cipher", "ECDHE-ECDSA-AES256-SHA:ECDHE-RSA-AES256-SHA"},
 	} {
 		t.Run(strings.Join(suite, " "), func(t *testing.T) {
 			b := startMosquitto(t, "user root", "allow_anonymous true", "certfile "+filepath.Join(dir, "server.crt"), "keyfile "+filepath.Join(dir, "server.key"))
