@@ -206,6 +206,10 @@ func (c *conn) data(d int, b []byte, at int) {
 			at = -1
 		}
 	}
+	if c.outer == speaksMQTT && !c.begun && !c.halves[0].mqtt.synced && !c.halves[1].mqtt.synced && c.midSocket(d, b) {
+		c.outer = speaksWebSocket
+		c.joinSocket()
+	}
 	switch c.outer {
 	case speaksMQTT:
 		c.mqtt(d, b, at)

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"strings"
+
+	"github.com/colibri-mqtt/colibri/packet"
 )
 
 // maxHTTPBytes bounds the request or the answer that opens a WebSocket.
@@ -76,6 +78,46 @@ func (c *conn) webSocket(d int, b []byte) {
 		if h.have >= 2 && h.have == h.wanted() {
 			h.begin()
 		}
+	}
+}
+
+// midSocket reports whether b, in a connection whose beginning is missing, begins with a frame
+// that a WebSocket with MQTT may have: a ping or a pong, or data that begins with a whole Control
+// Packet.
+func (c *conn) midSocket(d int, b []byte) bool {
+	if !looksLikeFrame(b, c.fromClient(d)) {
+		return false
+	}
+	var h socketHalf
+	if h.have = copy(h.header[:], b); h.have < h.wanted() {
+		return false
+	}
+	whole := b
+	b = b[h.wanted():]
+	h.begin()
+	if !h.data {
+		return h.left <= 125
+	}
+	return !isPacket(whole) && isPacket(h.unmasked(b[:min(uint64(len(b)), h.left)]))
+}
+
+// isPacket reports whether a whole Control Packet begins at b.
+func isPacket(b []byte) bool {
+	for _, v := range candidates {
+		if _, _, err := packet.Decode(b, v); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// joinSocket is for a WebSocket whose handshake is missing.
+func (c *conn) joinSocket() {
+	c.socket = &socket{}
+	c.public.Transport = WebSocket
+	for d := range c.socket.halves {
+		c.socket.halves[d].opened, c.socket.halves[d].seeking = true, true
+		c.release(&c.halves[d].mqtt)
 	}
 }
 
@@ -180,13 +222,18 @@ func (c *conn) payload(d int, h *socketHalf, b []byte) {
 	if !h.data {
 		return
 	}
-	if h.masked {
-		plain := make([]byte, len(b))
-		for i := range b {
-			plain[i] = b[i] ^ h.mask[(h.maskAt+i)&3]
-		}
-		h.maskAt = (h.maskAt + len(b)) & 3
-		b = plain
+	c.mqtt(d, h.unmasked(b), -1)
+}
+
+// unmasked returns the next part of a payload as it was meant.
+func (h *socketHalf) unmasked(b []byte) []byte {
+	if !h.masked {
+		return b
 	}
-	c.mqtt(d, b, -1)
+	plain := make([]byte, len(b))
+	for i := range b {
+		plain[i] = b[i] ^ h.mask[(h.maskAt+i)&3]
+	}
+	h.maskAt = (h.maskAt + len(b)) & 3
+	return plain
 }

@@ -107,3 +107,39 @@ func TestWebSocketGap(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+// TestWebSocketMidway: a capture that begins behind the handshake, or inside a frame.
+func TestWebSocketMidway(t *testing.T) {
+	const v = colibri.V5
+	for _, tt := range []struct {
+		name  string
+		first func(w *wire)
+		want  string
+	}{
+		{"a packet of the client", func(w *wire) { w.send(client, framed(0x82, true, publish(t, v, "a", "x"))) },
+			"1 -> Publish Message (id=7) [a]\n2 <- Ping Response\n3 -> Disconnect Req\n"},
+		{"one of the server", func(w *wire) { w.send(server, framed(0x82, false, publish(t, v, "a", "x"))) },
+			"1 <- Publish Message (id=7) [a]\n2 <- Ping Response\n3 -> Disconnect Req\n"},
+		{"a ping", func(w *wire) { w.send(server, framed(0x89, false, "ping")) }, "2 <- Ping Response\n3 -> Disconnect Req\n"},
+		{"the rest of a frame", func(w *wire) { w.send(client, "xxxxxx") }, "2 <- Ping Response\n3 -> Disconnect Req\n"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWire(t)
+			w.ends[server] = onPort(w, 8083)
+			tt.first(w)
+			w.send(server, framed(0x82, false, "\xD0\x00"))
+			w.send(client, framed(0x82, true, "\xE0\x00"))
+			got, _ := look(t, w.file(), inspect.Config{})
+			if got = strings.NewReplacer(" guessed 5.0", "", " guessed 3.1.1", "").Replace(got); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+	t.Run("a long SUBSCRIBE is no frame", func(t *testing.T) {
+		w := newWire(t)
+		w.send(client, "\x82\x85\x01\x00\x01\x00\x80"+strings.Repeat("x", 128)+"\x00")
+		if got, _ := look(t, w.file(), inspect.Config{}); !strings.Contains(got, "-> Subscribe Request (id=1)") {
+			t.Errorf("got %q", got)
+		}
+	})
+}
