@@ -6,7 +6,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -36,35 +35,25 @@ type pkiOptions struct {
 // standardDirectory is where pki works when nobody says it.
 const standardDirectory = "pki"
 
-// pkiFlag is one flag of pki.
-type pkiFlag struct {
-	names []string
-	verbs string // that have it, with spaces between; empty for all
-	value string
-	help  string
-	apply func(o *pkiOptions, value string) error
-}
-
-var pkiFlags = []pkiFlag{
-	{names: []string{"-d", "--dir"}, verbs: "init client server revoke", value: "DIR", help: "the directory of the authority (pki)",
-		apply: func(o *pkiOptions, value string) error { o.dir = value; return nil }},
-	{names: []string{"--name"}, verbs: "init server", value: "NAME", help: "a further DNS name by which clients reach the server; may be given many times",
-		apply: func(o *pkiOptions, value string) error { return o.hosts.AddName(value) }},
-	{names: []string{"--address"}, verbs: "init server", value: "ADDRESS", help: "a further IP address of the server; may be given many times",
-		apply: func(o *pkiOptions, value string) error { return o.hosts.AddAddress(value) }},
-	{names: []string{"--client"}, verbs: "init", value: "NAME", help: "make a certificate for the client NAME, not for one called client; may be given many times",
-		apply: func(o *pkiOptions, value string) error {
-			o.clients = append(o.clients, value)
-			return pki.CheckName(value)
-		}},
-	{names: []string{"--json"}, help: "print what was made or found as one JSON object",
-		apply: func(o *pkiOptions, _ string) error { o.json = true; return nil }},
-	{names: []string{"-h", "--help"}, help: "print this help",
-		apply: func(o *pkiOptions, _ string) error { o.help = true; return nil }},
-}
-
-func (f *pkiFlag) belongs(verb string) bool {
-	return f.verbs == "" || slices.Contains(strings.Fields(f.verbs), verb)
+// flags are those of pki.
+func (o *pkiOptions) flags() []toolFlag {
+	return []toolFlag{
+		{names: []string{"-d", "--dir"}, verbs: "init client server revoke", value: "DIR", dir: true, help: "the directory of the authority (pki)",
+			apply: func(value string) error { o.dir = value; return nil }},
+		{names: []string{"--name"}, verbs: "init server", value: "NAME", help: "a further DNS name by which clients reach the server; may be given many times",
+			apply: func(value string) error { return o.hosts.AddName(value) }},
+		{names: []string{"--address"}, verbs: "init server", value: "ADDRESS", help: "a further IP address of the server; may be given many times",
+			apply: func(value string) error { return o.hosts.AddAddress(value) }},
+		{names: []string{"--client"}, verbs: "init", value: "NAME", help: "make a certificate for the client NAME, not for one called client; may be given many times",
+			apply: func(value string) error {
+				o.clients = append(o.clients, value)
+				return pki.CheckName(value)
+			}},
+		{names: []string{"--json"}, help: "print what was made or found as one JSON object",
+			apply: func(string) error { o.json = true; return nil }},
+		{names: []string{"-h", "--help"}, help: "print this help",
+			apply: func(string) error { o.help = true; return nil }},
+	}
 }
 
 // pkiVerbs are the things that pki does.
@@ -92,76 +81,44 @@ func pkiCommand() command {
 
 // completePKI offers what a shell can put in place of typed, behind args.
 func completePKI(args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	var offers []cobra.Completion
 	if len(args) == 0 {
-		for _, v := range pkiVerbs {
-			if strings.HasPrefix(v.name, typed) {
-				offers = append(offers, cobra.CompletionWithDesc(v.name, v.help))
+		return completeVerbs(typed, func(yield func(name, help string) bool) {
+			for _, v := range pkiVerbs {
+				if !yield(v.name, v.help) {
+					return
+				}
 			}
-		}
-		return offers, cobra.ShellCompDirectiveNoFileComp
+		})
 	}
-	switch last := args[len(args)-1]; {
-	case last == "-d" || last == "--dir":
+	flags := (&pkiOptions{}).flags()
+	if strings.HasPrefix(typed, "-") || valueOf(flags, args) != nil {
+		return completeTool(flags, args[0], args, typed)
+	}
+	switch args[0] {
+	case "init":
 		return nil, cobra.ShellCompDirectiveFilterDirs
-	case last == "--name" || last == "--address" || last == "--client":
-		return nil, cobra.ShellCompDirectiveNoFileComp
+	case "revoke", "show":
+		return nil, cobra.ShellCompDirectiveDefault
 	}
-	if !strings.HasPrefix(typed, "-") {
-		switch args[0] {
-		case "init":
-			return nil, cobra.ShellCompDirectiveFilterDirs
-		case "revoke", "show":
-			return nil, cobra.ShellCompDirectiveDefault
-		}
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	for i := range pkiFlags {
-		f := &pkiFlags[i]
-		for _, name := range f.names {
-			if strings.HasPrefix(name, typed) && f.belongs(args[0]) {
-				offers = append(offers, cobra.CompletionWithDesc(name, f.help))
-			}
-		}
-	}
-	return offers, cobra.ShellCompDirectiveNoFileComp
+	return nil, cobra.ShellCompDirectiveNoFileComp
 }
 
 // parsePKIOptions reads the command line of pki.
 func parsePKIOptions(args []string) (*pkiOptions, error) {
 	o := &pkiOptions{}
-	for len(args) > 0 {
-		typed := args[0]
-		args = args[1:]
-		if !strings.HasPrefix(typed, "-") {
-			switch {
-			case o.verb == "":
-				o.verb = typed
-			case o.argument == "":
-				o.argument = typed
-			default:
-				return o, usagef("'%s' is one too many behind '%s': give one.", typed, o.verb)
-			}
-			continue
+	err := parseTool(args, o.flags(), &o.verb, func(text string) error {
+		switch {
+		case o.verb == "":
+			o.verb = text
+		case o.argument == "":
+			o.argument = text
+		default:
+			return usagef("'%s' is one too many behind '%s': give one.", text, o.verb)
 		}
-		i := slices.IndexFunc(pkiFlags, func(f pkiFlag) bool { return slices.Contains(f.names, typed) })
-		if i < 0 {
-			return o, usagef("Unknown option '%s'.", typed)
-		}
-		f := &pkiFlags[i]
-		if !f.belongs(o.verb) {
-			return o, usagef("'%s' belongs behind %s.", typed, quotedList(strings.Fields(f.verbs)))
-		}
-		value := ""
-		if f.value != "" {
-			if len(args) == 0 {
-				return o, usagef("'%s' needs %s behind it.", typed, f.value)
-			}
-			value, args = args[0], args[1:]
-		}
-		if err := f.apply(o, value); err != nil {
-			return o, usagef("%s", sentence(err.Error()))
-		}
+		return nil
+	})
+	if err != nil {
+		return o, err
 	}
 	return o, o.check()
 }
@@ -185,19 +142,6 @@ func (o *pkiOptions) check() error {
 		o.clients = []string{"client"}
 	}
 	return nil
-}
-
-// quotedList writes words as in "'a', 'b' or 'c'".
-func quotedList(words []string) string {
-	text := "'" + words[0] + "'"
-	for i, w := range words[1:] {
-		if i == len(words)-2 {
-			text += " or '" + w + "'"
-		} else {
-			text += ", '" + w + "'"
-		}
-	}
-	return text
 }
 
 // runPKI is the command.
@@ -310,14 +254,7 @@ func writePKIHelp(w io.Writer, name string) {
 		fmt.Fprintf(&b, "  %s %-43s # %s\n", name, e[0], e[1])
 	}
 	b.WriteString("\nFlags:\n")
-	for _, f := range pkiFlags {
-		left := "  " + strings.TrimSpace(strings.Join(f.names, ", ")+" "+f.value)
-		help := f.help
-		if f.verbs != "" {
-			help = "(" + strings.ReplaceAll(f.verbs, " ", ", ") + ") " + help
-		}
-		fmt.Fprintf(&b, "%-22s%s\n", left, wrapped(help, 22))
-	}
+	b.WriteString(toolFlagsHelp((&pkiOptions{}).flags(), 22))
 	fmt.Fprintf(&b, `
 %s
 

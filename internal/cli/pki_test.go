@@ -164,7 +164,7 @@ func TestPKIUsage(t *testing.T) {
 		{"show a b", 3, "Error: 'b' is one too many behind 'show': give one." + see},
 		{"show --dir", 3, "Error: '--dir' belongs behind 'init', 'client', 'server' or 'revoke'." + see},
 		{"init a --dir b", 3, "Error: The directory is given twice, 'a' and 'b'; give one." + see},
-		{"init --name", 3, "Error: '--name' needs NAME behind it." + see},
+		{"init --name", 3, "Error: '--name' needs a NAME behind it." + see},
 		{"init --name 10.0.0.1", 3, "Error: '10.0.0.1' is an IP address and not a name." + see},
 		{"init --client a/b", 3, `Error: The name 'a/b' cannot be that of a file: leave out / \ : * ? " < > |.` + see},
 		{"init -x", 3, "Error: Unknown option '-x'." + see},

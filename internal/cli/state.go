@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -30,24 +29,18 @@ type stateOptions struct {
 	help       bool
 }
 
-// stateFlag is one flag of state.
-type stateFlag struct {
-	names []string
-	verbs string // that have it; empty for all
-	value string
-	help  string
-	apply func(o *stateOptions, value string)
-}
-
-var stateFlags = []stateFlag{
-	{names: []string{"-c", "--config-file"}, value: "FILE", help: "take the directory from the configuration in FILE, as the broker does",
-		apply: func(o *stateOptions, value string) { o.configFile = value }},
-	{names: []string{"--json"}, verbs: "check", help: "print the summary, or the fault, as one JSON object",
-		apply: func(o *stateOptions, _ string) { o.json = true }},
-	{names: []string{"--yes"}, verbs: "repair", help: "cut what is torn; without it, repair only says what it would cut",
-		apply: func(o *stateOptions, _ string) { o.yes = true }},
-	{names: []string{"-h", "--help"}, help: "print this help",
-		apply: func(o *stateOptions, _ string) { o.help = true }},
+// flags are those of state.
+func (o *stateOptions) flags() []toolFlag {
+	return []toolFlag{
+		{names: []string{"-c", "--config-file"}, value: "FILE", file: true, help: "take the directory from the configuration in FILE, as the broker does",
+			apply: func(value string) error { o.configFile = value; return nil }},
+		{names: []string{"--json"}, verbs: "check", help: "print the summary, or the fault, as one JSON object",
+			apply: func(string) error { o.json = true; return nil }},
+		{names: []string{"--yes"}, verbs: "repair", help: "cut what is torn; without it, repair only says what it would cut",
+			apply: func(string) error { o.yes = true; return nil }},
+		{names: []string{"-h", "--help"}, help: "print this help",
+			apply: func(string) error { o.help = true; return nil }},
+	}
 }
 
 // stateVerbs are the things that state does.
@@ -72,64 +65,38 @@ func stateCommand() command {
 
 // completeState offers what a shell can put in place of typed, behind args.
 func completeState(args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	var offers []cobra.Completion
 	if len(args) == 0 {
-		for _, v := range stateVerbs {
-			if strings.HasPrefix(v.name, typed) {
-				offers = append(offers, cobra.CompletionWithDesc(v.name, v.help))
+		return completeVerbs(typed, func(yield func(name, help string) bool) {
+			for _, v := range stateVerbs {
+				if !yield(v.name, v.help) {
+					return
+				}
 			}
-		}
-		return offers, cobra.ShellCompDirectiveNoFileComp
+		})
 	}
-	if last := args[len(args)-1]; last == "-c" || last == "--config-file" {
-		return nil, cobra.ShellCompDirectiveDefault
+	flags := (&stateOptions{}).flags()
+	if strings.HasPrefix(typed, "-") || valueOf(flags, args) != nil {
+		return completeTool(flags, args[0], args, typed)
 	}
-	if !strings.HasPrefix(typed, "-") {
-		return nil, cobra.ShellCompDirectiveFilterDirs
-	}
-	for _, f := range stateFlags {
-		for _, name := range f.names {
-			if strings.HasPrefix(name, typed) && (f.verbs == "" || f.verbs == args[0]) {
-				offers = append(offers, cobra.CompletionWithDesc(name, f.help))
-			}
-		}
-	}
-	return offers, cobra.ShellCompDirectiveNoFileComp
+	return nil, cobra.ShellCompDirectiveFilterDirs
 }
 
 // parseStateOptions reads the command line of state.
 func parseStateOptions(args []string) (*stateOptions, error) {
 	o := &stateOptions{}
-	for len(args) > 0 {
-		typed := args[0]
-		args = args[1:]
-		if !strings.HasPrefix(typed, "-") {
-			switch {
-			case o.verb == "":
-				o.verb = typed
-			case o.dir == "":
-				o.dir = typed
-			default:
-				return o, usagef("There is a second directory, '%s'; give one.", typed)
-			}
-			continue
+	err := parseTool(args, o.flags(), &o.verb, func(text string) error {
+		switch {
+		case o.verb == "":
+			o.verb = text
+		case o.dir == "":
+			o.dir = text
+		default:
+			return usagef("There is a second directory, '%s'; give one.", text)
 		}
-		i := slices.IndexFunc(stateFlags, func(f stateFlag) bool { return slices.Contains(f.names, typed) })
-		if i < 0 {
-			return o, usagef("Unknown option '%s'.", typed)
-		}
-		f := &stateFlags[i]
-		if f.verbs != "" && f.verbs != o.verb {
-			return o, usagef("'%s' belongs behind '%s'.", typed, f.verbs)
-		}
-		value := ""
-		if f.value != "" {
-			if len(args) == 0 {
-				return o, usagef("'%s' needs a %s behind it.", typed, f.value)
-			}
-			value, args = args[0], args[1:]
-		}
-		f.apply(o, value)
+		return nil
+	})
+	if err != nil {
+		return o, err
 	}
 	switch {
 	case o.help:
@@ -244,14 +211,7 @@ func writeStateHelp(w io.Writer, name string) {
 		fmt.Fprintf(&b, "  %s %-32s # %s\n", name, e[0], e[1])
 	}
 	b.WriteString("\nFlags:\n")
-	for _, f := range stateFlags {
-		left := "  " + strings.TrimSpace(strings.Join(f.names, ", ")+" "+f.value)
-		help := f.help
-		if f.verbs != "" {
-			help = "(" + f.verbs + ") " + help
-		}
-		fmt.Fprintf(&b, "%-28s%s\n", left, wrapped(help, 28))
-	}
+	b.WriteString(toolFlagsHelp((&stateOptions{}).flags(), 28))
 	fmt.Fprintf(&b, `
 %s
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,15 +12,22 @@ import (
 // toolFlag is one flag of a command that is neither a client nor the broker.
 type toolFlag struct {
 	names []string
+	verbs string // that have it, with spaces between; empty for all, and for a command without verbs
 	value string // what the value is called in the help; empty without one
 	help  string
 	file  bool // the value is the name of a file, for the shell
+	dir   bool // the value is the name of a directory, for the shell
 	apply func(value string) error
 }
 
+func (f *toolFlag) belongs(verb string) bool {
+	return f.verbs == "" || slices.Contains(strings.Fields(f.verbs), verb)
+}
+
 // parseTool reads args. What is no flag goes to argument, in its order; everything behind "--"
-// does.
-func parseTool(args []string, flags []toolFlag, argument func(text string) error) error {
+// does. verb is where argument puts the verb, so that a flag of another one is refused; nil for a
+// command without verbs.
+func parseTool(args []string, flags []toolFlag, verb *string, argument func(text string) error) error {
 	for len(args) > 0 {
 		typed := args[0]
 		args = args[1:]
@@ -44,6 +52,8 @@ func parseTool(args []string, flags []toolFlag, argument func(text string) error
 		}
 		f := &flags[i]
 		switch {
+		case verb != nil && !f.belongs(*verb):
+			return usagef("'%s' belongs behind %s.", name, quotedList(strings.Fields(f.verbs)))
 		case f.value == "" && joined:
 			return usagef("'%s' takes no value.", name)
 		case f.value != "" && !joined && len(args) == 0:
@@ -52,7 +62,10 @@ func parseTool(args []string, flags []toolFlag, argument func(text string) error
 			value, args = args[0], args[1:]
 		}
 		if err := f.apply(value); err != nil {
-			return err
+			if _, ok := errors.AsType[*usageError](err); ok {
+				return err
+			}
+			return usagef("%s", sentence(err.Error()))
 		}
 	}
 	return nil
@@ -75,22 +88,56 @@ func unknownToolFlag(flags []toolFlag, typed string) error {
 	return usagef("Unknown option '%s'.", typed)
 }
 
-// completeTool offers what a shell can put in place of typed, behind args.
-func completeTool(flags []toolFlag, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	if len(args) > 0 {
-		for _, f := range flags {
-			if f.value != "" && slices.Contains(f.names, args[len(args)-1]) {
-				if f.file {
-					return nil, cobra.ShellCompDirectiveDefault
-				}
-				return nil, cobra.ShellCompDirectiveNoFileComp
-			}
+// quotedList writes words as in "'a', 'b' or 'c'".
+func quotedList(words []string) string {
+	text := "'" + words[0] + "'"
+	for i, w := range words[1:] {
+		if i == len(words)-2 {
+			text += " or '" + w + "'"
+		} else {
+			text += ", '" + w + "'"
 		}
+	}
+	return text
+}
+
+// completeVerbs offers the verbs of a command, with their help, that begin with typed.
+func completeVerbs(typed string, verbs func(yield func(name, help string) bool)) ([]cobra.Completion, cobra.ShellCompDirective) {
+	var offers []cobra.Completion
+	for name, help := range verbs {
+		if strings.HasPrefix(name, typed) {
+			offers = append(offers, cobra.CompletionWithDesc(name, help))
+		}
+	}
+	return offers, cobra.ShellCompDirectiveNoFileComp
+}
+
+// valueOf returns the flag whose value is to come behind args; nil when none is.
+func valueOf(flags []toolFlag, args []string) *toolFlag {
+	for i := range flags {
+		if f := &flags[i]; len(args) > 0 && f.value != "" && slices.Contains(f.names, args[len(args)-1]) {
+			return f
+		}
+	}
+	return nil
+}
+
+// completeTool offers the flags, and what belongs behind them, that a shell can put in place of
+// typed, behind args. With verb, those of that verb alone.
+func completeTool(flags []toolFlag, verb string, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	if f := valueOf(flags, args); f != nil {
+		switch {
+		case f.dir:
+			return nil, cobra.ShellCompDirectiveFilterDirs
+		case f.file:
+			return nil, cobra.ShellCompDirectiveDefault
+		}
+		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	var offers []cobra.Completion
 	for _, f := range flags {
 		for _, name := range f.names {
-			if strings.HasPrefix(name, typed) {
+			if strings.HasPrefix(name, typed) && f.belongs(verb) {
 				offers = append(offers, cobra.CompletionWithDesc(name, f.help))
 			}
 		}
@@ -98,12 +145,15 @@ func completeTool(flags []toolFlag, args []string, typed string) ([]cobra.Comple
 	return offers, cobra.ShellCompDirectiveNoFileComp
 }
 
-// toolFlagsHelp is the list of flags as --help prints it.
-func toolFlagsHelp(flags []toolFlag) string {
+// toolFlagsHelp is the list of flags as --help prints it, with their texts in that column.
+func toolFlagsHelp(flags []toolFlag, column int) string {
 	var b strings.Builder
 	for _, f := range flags {
-		left := "  " + strings.TrimSpace(strings.Join(f.names, ", ")+" "+f.value)
-		fmt.Fprintf(&b, "%-28s%s\n", left, wrapped(f.help, 28))
+		left, help := "  "+strings.TrimSpace(strings.Join(f.names, ", ")+" "+f.value), f.help
+		if f.verbs != "" {
+			help = "(" + strings.ReplaceAll(f.verbs, " ", ", ") + ") " + help
+		}
+		fmt.Fprintf(&b, "%-*s%s\n", column, left, wrapped(help, column))
 	}
 	return b.String()
 }

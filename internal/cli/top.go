@@ -61,7 +61,7 @@ func topCommand() command {
 		run:     runTop,
 		help:    writeTopHelp,
 		complete: func(args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
-			return completeTool((&topOptions{}).flags(), args, typed)
+			return completeTool((&topOptions{}).flags(), "", args, typed)
 		},
 	}
 }
@@ -84,14 +84,14 @@ Flags:
 Exit code:
   0 ended as it was told to; 1 no broker answers; 3 mistake in the flags.
 `, wrapped("Watch a broker of this machine, through its control socket: what goes in and out each second, who is busiest, what waits, what was dropped and why, and why clients have left.", 0),
-		name, toolFlagsHelp((&topOptions{}).flags()),
+		name, toolFlagsHelp((&topOptions{}).flags(), 28),
 		wrapped("In the list, IN/s and OUT/s are PUBLISH packets from and to a client, QUEUE are messages that wait for it, INFLIGHT those that it has not acknowledged, and DROPS those that it did not get or that were refused.", 0))
 }
 
 // runTop is the command.
 func runTop(env *invocation, args []string) int {
 	o := &topOptions{every: 2 * time.Second}
-	err := parseTool(args, o.flags(), func(text string) error { return usagef("'%s' is too much: top takes flags only.", text) })
+	err := parseTool(args, o.flags(), nil, func(text string) error { return usagef("'%s' is too much: top takes flags only.", text) })
 	switch {
 	case o.help:
 		writeTopHelp(env.stdout, env.name)
