@@ -8,9 +8,15 @@ import (
 	"github.com/colibri-mqtt/colibri/broker"
 )
 
-// TestDroppedPage: the page about dropped messages has each reason, and no other.
+// TestDroppedPage: the pages about dropped messages have each reason, and no other.
 func TestDroppedPage(t *testing.T) {
-	page, err := os.ReadFile("../../docs/dropped.md")
+	for _, path := range []string{"../../docs/dropped.md", "../../docs/fr/dropped.md"} {
+		t.Run(path, func(t *testing.T) { testDroppedPage(t, path) })
+	}
+}
+
+func testDroppedPage(t *testing.T, path string) {
+	page, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -21,7 +27,9 @@ func TestDroppedPage(t *testing.T) {
 			rows[name]++
 		}
 	}
-	if delete(rows, "reason"); len(rows) != broker.DropReasons {
+	delete(rows, "reason")
+	delete(rows, "raison")
+	if len(rows) != broker.DropReasons {
 		t.Errorf("got %d reasons, want %d", len(rows), broker.DropReasons)
 	}
 	for reason := range broker.DropReason(broker.DropReasons) {
