@@ -174,14 +174,15 @@ func (e *SyntaxError) Error() string { return e.Fault() + " [" + e.Rule + "]" }
 func (e *SyntaxError) Fault() string {
 	text, _ := e.excerpt()
 	line := e.What + " " + strconv.Quote(text) + ": "
-	if offender := e.offender(); offender != "" {
+	if offender := e.Offender(); offender != "" {
 		line += offender + " "
 	}
 	return line + e.Reason
 }
 
-// offender returns the offending character as it is shown to people, or "".
-func (e *SyntaxError) offender() string {
+// Offender returns the offending character as it is shown to people: `"#"`, "U+0000" or
+// "byte 0xFF"; "" if something is missing at the end.
+func (e *SyntaxError) Offender() string {
 	if e.Offset >= len(e.Text) {
 		return ""
 	}
