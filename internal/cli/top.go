@@ -17,6 +17,12 @@ import (
 	"golang.org/x/term"
 )
 
+// The least columns and rows that a report is made for: a smaller terminal shows a part of it.
+const (
+	topColumns = 20
+	topRows    = 5
+)
+
 // exitTopLost is the exit code of top when no broker answers, or not any more.
 const exitTopLost = 1
 
@@ -194,15 +200,19 @@ func (env *invocation) topLive(o *topOptions, answer io.ReadCloser, out *os.File
 		select {
 		case r := <-reports:
 			columns, rows := screen.size()
+			columns, rows = max(columns, topColumns), max(rows, topRows)
 			room := o.clients
 			if room == 0 {
 				room = len(r.Clients)
 			}
 			lines := r.lines(columns, room)
-			screen.show(slices.Concat(lines[:min(len(lines), rows-1)], []string{"q ends"}))
-		case <-screen.quit:
-			screen.close()
-			return exitOK
+			lines = slices.Concat(lines[:min(len(lines), rows-1)], []string{"q ends"})
+			screen.show(slices.Concat(lines, make([]string, rows-len(lines))))
+		case k := <-screen.keys:
+			if k == keyQuit {
+				screen.close()
+				return exitOK
+			}
 		case <-env.ctx.Done():
 			screen.close()
 			return exitOK
