@@ -1,10 +1,14 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"strconv"
+	"strings"
+	"unicode/utf16"
 
 	"github.com/colibri-mqtt/colibri/internal/acl"
 	"github.com/colibri-mqtt/colibri/internal/config"
@@ -57,11 +61,33 @@ type aclWarning struct {
 
 func ruleJSON(r *acl.Rule) aclRule { return aclRule{r.File, r.Line, r.Role, r.Index, r.Text} }
 
+// printJSON prints v on one line. What a terminal may obey or not show is escaped, beyond
+// what JSON asks for.
 func printJSON(env *invocation, v any) bool {
-	encoder := json.NewEncoder(env.stdout)
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false)
-	return encoder.Encode(v) == nil
+	if encoder.Encode(v) != nil {
+		return false
+	}
+	text := b.String()
+	if strings.ContainsFunc(text, hiddenInJSON) {
+		b.Reset()
+		for _, r := range text {
+			if !hiddenInJSON(r) {
+				b.WriteRune(r)
+				continue
+			}
+			for _, unit := range utf16.AppendRune(nil, r) {
+				fmt.Fprintf(&b, `\u%04x`, unit)
+			}
+		}
+	}
+	_, err := env.stdout.Write(b.Bytes())
+	return err == nil
 }
+
+func hiddenInJSON(r rune) bool { return r != '\n' && !strconv.IsPrint(r) }
 
 // printExplanation prints what explain has found out, and returns its exit code.
 func printExplanation(env *invocation, o *aclOptions, action acl.Action, d acl.Decision, looked []acl.Considered) int {

@@ -108,18 +108,22 @@ func init() {
 		{names: []string{"--repeat-delay"}, in: pub, group: groupMessage, value: "SECONDS", missing: "time",
 			help: "wait so long between two repetitions; fractions are allowed", apply: setRepeatDelay},
 
-		{names: []string{"-t", "--topic"}, in: sub, group: groupSubscription, value: "FILTER", missing: "topic",
+		{names: []string{"-t", "--topic"}, in: sub | topicTree, group: groupSubscription, value: "FILTER", missing: "topic",
 			help: "a Topic Filter to subscribe to; may be given many times", apply: addFilter},
-		{names: []string{"-T", "--filter-out"}, in: sub, group: groupSubscription, value: "FILTER", missing: "topic filter",
+		{names: []string{"-T", "--filter-out"}, in: sub | topicTree, group: groupSubscription, value: "FILTER", missing: "topic filter",
 			help: "hide messages whose topic matches FILTER; may be given many times", apply: addFilterOut},
 		{names: []string{"-U", "--unsubscribe"}, in: sub, group: groupSubscription, value: "FILTER", missing: "unsubscribe topic",
 			help: "end a Subscription of this session; may be given many times, with or without -t", apply: addUnsubscribe},
 		{names: []string{"-q", "--qos"}, in: sub, group: groupSubscription, value: "QOS", missing: "QoS", values: []string{"0", "1", "2"},
 			help: "the highest Quality of Service to receive with: 0 (the default), 1 or 2", apply: setQoS},
-		{names: []string{"-C"}, in: sub, group: groupSubscription, value: "COUNT", missing: "count",
+		{names: []string{"-C"}, in: sub | topicTree, group: groupSubscription, value: "COUNT", missing: "count",
 			help: "end after COUNT messages", apply: setCount},
 		{names: []string{"-W"}, in: sub | rr, group: groupSubscription, value: "SECONDS", missing: "timeout",
 			help: "end after SECONDS, with exit code 27", apply: setTimeout},
+		{names: []string{"-W"}, in: topicTree, group: groupSubscription, value: "SECONDS", missing: "timeout",
+			help: "look for SECONDS and end: a snapshot looks for 2, the live tree until it is told to end", apply: setWindow},
+		{names: []string{"--max-topics"}, in: topicTree, group: groupSubscription, value: "N", missing: "number of topics",
+			help: "keep the first N topics that come, 1 to 100000 (10000); further ones are only counted", apply: setMaxTopics},
 		{names: []string{"-E"}, in: sub, group: groupSubscription,
 			help:  "end as soon as the server has acknowledged the Subscriptions",
 			apply: set(func(o *options) { o.exitAfterSubscribe = true })},
@@ -148,6 +152,12 @@ func init() {
 		{names: []string{"-F"}, in: sub | rr, group: groupOutput, value: "FORMAT", missing: "format",
 			values: []string{"%j", "%J", "%t %p", "%I %t %p", "%x"},
 			help:   "print each message as FORMAT says; see below", apply: setFormat},
+		{names: []string{"--once"}, in: topicTree, group: groupOutput,
+			help:  "print one snapshot, on a terminal too",
+			apply: set(func(o *options) { o.once = true })},
+		{names: []string{"--json"}, in: topicTree, group: groupOutput,
+			help:  "print one snapshot as one JSON object",
+			apply: set(func(o *options) { o.json = true })},
 		{names: []string{"-N"}, in: sub | rr, group: groupOutput,
 			help:  "do not end each message with a new line",
 			apply: set(func(o *options) { o.noEOL = true })},
@@ -193,8 +203,8 @@ func init() {
 			help: "Keep Alive: 5 to 65535 (60)", apply: setKeepAlive},
 		{names: []string{"-V", "--protocol-version"}, in: all, group: groupServer, value: "VERSION", missing: "version",
 			values: []string{"5", "311", "31"},
-			help:   "the version of MQTT: 31, 311 or 5, also mqttv31, mqttv311, mqttv5 (311; rr: 5)", apply: setVersion},
-		{names: []string{"-M"}, in: all, group: groupServer, value: "N", missing: "max_inflight",
+			help:   "the version of MQTT: 31, 311 or 5, also mqttv31, mqttv311, mqttv5 (311; rr and topic tree: 5)", apply: setVersion},
+		{names: []string{"-M"}, in: all &^ topicTree, group: groupServer, value: "N", missing: "max_inflight",
 			help: "send at most N messages of QoS 1 and 2 before their acknowledgement (20; sub: as many as the server takes)", apply: setMaxInflight},
 
 		{names: []string{"-i", "--id"}, in: all, group: groupIdentity, value: "ID", missing: "id",
@@ -238,7 +248,7 @@ func init() {
 			help: "read more options from FILE, one a line, instead of from the default file", apply: func(*options, string) error {
 				return nil // read before the command line is applied
 			}},
-		{names: []string{"-d", "--debug"}, in: all, group: groupOther,
+		{names: []string{"-d", "--debug"}, in: all &^ topicTree, group: groupOther,
 			help:  "print each packet that is sent or received",
 			apply: set(func(o *options) { o.debug = true })},
 		{names: []string{"--quiet"}, in: all, group: groupOther,
@@ -395,6 +405,24 @@ func setTimeout(o *options, value string) error {
 	return nil
 }
 
+func setWindow(o *options, value string) error {
+	seconds, err := strconv.ParseUint(value, 10, 31)
+	if err != nil || seconds < 1 {
+		return usagef("Invalid timeout \"%s\"; it must be whole seconds, from 1.", value)
+	}
+	o.window = time.Duration(seconds) * time.Second
+	return nil
+}
+
+func setMaxTopics(o *options, value string) error {
+	n, err := strconv.Atoi(value)
+	if err != nil || n < 1 || n > 100_000 {
+		return usagef("Invalid number of topics \"%s\"; it must be a whole number from 1 to 100000.", value)
+	}
+	o.maxTopics = n
+	return nil
+}
+
 func setRetainHandling(o *options, value string) error {
 	switch value {
 	case "always":
@@ -533,7 +561,7 @@ func setURL(o *options, value string) error {
 		return usagef("Invalid URL for -L argument specified - topic missing.")
 	}
 	setTarget := setTopic
-	if o.program == sub {
+	if o.program&(sub|topicTree) != 0 {
 		setTarget = addFilter
 	}
 	if err := setTarget(o, name); err != nil {

@@ -9,12 +9,13 @@ import (
 // helpColumns is the width that --help is written for.
 const helpColumns = 92
 
-// clientHelp is what --help of pub, sub and rr says besides the flags.
+// clientHelp is what --help of pub, sub, rr and topic tree says besides the flags.
 type clientHelp struct {
 	usage    string
 	about    string
 	examples [][2]string // command line without the program name, and what it does
 	after    string      // after the flags
+	exits    string      // in place of exitHelp, if it is not empty
 }
 
 var clientHelps = map[program]clientHelp{
@@ -52,7 +53,32 @@ var clientHelps = map[program]clientHelp{
 		},
 		after: formatHelp,
 	},
+	topicTree: {
+		usage: "[FLAGS] [FILTER...]",
+		about: "Show the topics of a broker as a tree, with the last value of each, how many messages came and how many come each second, how old the last one is, and R where a Retained Message is kept. On a terminal the tree is live: q or Ctrl-C ends, the arrows scroll. Elsewhere it is one snapshot. Without a filter it subscribes to '#', which is everything but topics that begin with $.",
+		examples: [][2]string{
+			{`-h broker.example`, "everything, live"},
+			{`'maison/#' '$SYS/broker/clients/#'`, "two branches"},
+			{`-T 'maison/cave/#' 'maison/#'`, "one without a part of it"},
+			{`--once -W 10 > tree.txt`, "what comes in ten seconds"},
+			{`--json -C 100`, "the first hundred messages, for scripts"},
+		},
+		after: treeHelp,
+		exits: treeExitHelp,
+	},
 }
+
+const treeHelp = `Columns:
+  R a Retained Message is kept (with MQTT 3.1.1: one was kept when the tree began); msg/s
+  over the last seconds, of a level with those below it; count of messages; age of the last
+  one; value, its beginning, in hex digits behind 0x if it is no text.
+`
+
+const treeExitHelp = `Exit code:
+  0 success; 1 mistake in the command line, or no connection; 7 the connection was lost, and
+  not back at the end. A refused connection or Subscription exits with the code of the
+  server: 1 to 5 with MQTT 3.1.1, 128 to 162 with 5.0.
+`
 
 const formatHelp = `Format (-F):
   %t topic              %p payload            %x %X payload in hex digits
@@ -91,8 +117,12 @@ func writeHelp(w io.Writer, p program, name string) {
 	if h.after != "" {
 		b.WriteString("\n" + h.after)
 	}
-	fmt.Fprintf(&b, "\n%s\nMore flags are read from $XDG_CONFIG_HOME/%s, else $HOME/.config/%s, if it is there.\n",
-		exitHelp, optionsFileNames[p], optionsFileNames[p])
+	exits := exitHelp
+	if h.exits != "" {
+		exits = h.exits
+	}
+	fmt.Fprintf(&b, "\n%s\n%s\n", exits, wrapped(fmt.Sprintf("More flags are read from $XDG_CONFIG_HOME/%s, else $HOME/.config/%s, if it is there.",
+		optionsFileNames[p], optionsFileNames[p]), 0))
 	io.WriteString(w, b.String())
 }
 

@@ -23,7 +23,7 @@ type inspectOptions struct {
 	selection inspect.Filter
 	follow    string
 	following bool
-	language  string // en or fr
+	french    bool // --lang
 	hexInput  string
 	version   colibri.Version // of hexInput
 	ports     []uint16
@@ -87,13 +87,10 @@ var inspectFlags = []inspectFlag{
 		apply: func(o *inspectOptions, _ string) error { o.showPorts = true; return nil }},
 	{names: []string{"--secrets"}, help: "show passwords and Authentication Data, which are hidden otherwise",
 		apply: func(o *inspectOptions, _ string) error { o.secrets = true; return nil }},
-	{names: []string{"--lang"}, value: "LANGUAGE", values: []string{"en", "fr"}, help: "the language of explanations: en or fr",
-		apply: func(o *inspectOptions, value string) error {
-			if value != "en" && value != "fr" {
-				return usagef("'%s' is no language of ours; there are en and fr.", value)
-			}
-			o.language = value
-			return nil
+	{names: []string{"--lang"}, value: "LANGUAGE", values: languages, help: "the language of explanations: en or fr",
+		apply: func(o *inspectOptions, value string) (err error) {
+			o.french, err = parseLanguage(value)
+			return err
 		}},
 	{names: []string{"-h", "--help"}, help: "print this help",
 		apply: func(o *inspectOptions, _ string) error { o.help = true; return nil }},
@@ -101,7 +98,7 @@ var inspectFlags = []inspectFlag{
 
 // parseInspectOptions reads the command line of inspect.
 func parseInspectOptions(args []string) (*inspectOptions, error) {
-	o := &inspectOptions{language: "en"}
+	o := &inspectOptions{}
 	for len(args) > 0 {
 		typed := args[0]
 		args = args[1:]

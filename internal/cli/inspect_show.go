@@ -29,12 +29,12 @@ func newShow(env *invocation, o *inspectOptions) *show {
 	paint := inspect.Paint(wantsColour(env.stdout))
 	var explain *inspect.Explainer
 	if o.explain {
-		explain = &inspect.Explainer{French: o.language == "fr"}
+		explain = &inspect.Explainer{French: o.french}
 	}
 	switch {
 	case o.following:
 		s.follow = inspect.NewFollow(env.stdout, o.follow)
-		s.follow.French, s.follow.Explain, s.follow.Paint = o.language == "fr", explain, paint
+		s.follow.French, s.follow.Explain, s.follow.Paint = o.french, explain, paint
 		s.writer = s.follow
 	case o.form == "tree":
 		tree := inspect.NewTree(env.stdout)

@@ -12,15 +12,16 @@ import (
 	"github.com/colibri-mqtt/colibri/topic"
 )
 
-// program says which of the three clients a flag belongs to; values are or-ed.
+// program says which of the clients a flag belongs to; values are or-ed.
 type program uint8
 
 const (
 	pub program = 1 << iota
 	sub
 	rr
+	topicTree
 
-	all = pub | sub | rr
+	all = pub | sub | rr | topicTree
 )
 
 // messageSource says where pub and rr take the payload from.
@@ -98,6 +99,11 @@ type options struct {
 	watch   bool
 	rate    bool // --message-rate
 	latency bool
+
+	once      bool          // topic tree: one snapshot, on a terminal too
+	json      bool          // topic tree
+	window    time.Duration // topic tree: how long it looks; 0 when not given
+	maxTopics int           // topic tree
 }
 
 func newOptions(p program) *options {
@@ -117,6 +123,10 @@ func newOptions(p program) *options {
 	switch p {
 	case rr:
 		o.version = colibri.V5
+	case topicTree:
+		o.version = colibri.V5
+		o.retainAsPublished = true // so that the mark of a topic follows what is published
+		o.maxTopics = 10_000
 	case sub:
 		o.maxInflight = 65_535 // --remove-retained is as fast as the server allows
 	}
@@ -162,6 +172,10 @@ func (o *options) check() error {
 	case sub:
 		if len(o.filters) == 0 && len(o.unsubscribe) == 0 {
 			return usagef("You must specify a topic to subscribe to (-t) or unsubscribe from (-U).")
+		}
+	case topicTree:
+		if len(o.filters) == 0 {
+			o.filters = []string{"#"}
 		}
 	case rr:
 		if o.topic == nil || o.source == noSource || o.responseTopic == nil {

@@ -9,8 +9,8 @@ import (
 )
 
 // optionsFileNames are the default options files by program: those that Mosquitto's
-// programs read, so that one file serves both.
-var optionsFileNames = map[program]string{pub: "mosquitto_pub", sub: "mosquitto_sub", rr: "mosquitto_rr"}
+// programs read, so that one file serves both; and one of our own.
+var optionsFileNames = map[program]string{pub: "mosquitto_pub", sub: "mosquitto_sub", rr: "mosquitto_rr", topicTree: "colibri_topic_tree"}
 
 // chosenOptionsFile returns the options file to read: that of -o (given is true), else
 // the default one, which need not exist. path is empty when there is neither.

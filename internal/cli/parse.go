@@ -63,6 +63,11 @@ func scan(p program, name string, args []string) ([]setting, error) {
 	var settings []setting
 	for len(args) > 0 {
 		f := lookup(p, args[0])
+		if f == nil && p == topicTree && !strings.HasPrefix(args[0], "-") {
+			settings = append(settings, setting{flag: lookup(p, "-t"), typed: args[0], values: args[:1]})
+			args = args[1:]
+			continue
+		}
 		if f == nil {
 			return settings, unknownFlag(p, name, args[0])
 		}

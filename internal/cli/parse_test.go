@@ -30,7 +30,7 @@ func isolate(t *testing.T) (directory string) {
 	return directory
 }
 
-var testNames = map[program]string{pub: "colibri pub", sub: "colibri sub", rr: "colibri rr"}
+var testNames = map[program]string{pub: "colibri pub", sub: "colibri sub", rr: "colibri rr", topicTree: "colibri topic tree"}
 
 func TestCommandLineMistakes(t *testing.T) {
 	isolate(t)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -197,11 +198,15 @@ func (s *script) launch(args []string) *process {
 				p.user = args[i+1]
 			}
 		}
-		if program := strings.TrimPrefix(args[0], "mosquitto_"); program == "rr" {
+		words := 1 // of the command
+		switch strings.TrimPrefix(args[0], "mosquitto_") {
+		case "rr":
 			p.filters = 1
+		case "topic":
+			p.filters, words = 1, 2
 		}
 		if strings.HasPrefix(p.user, "process-") {
-			args = append([]string{args[0], "-u", p.user}, args[1:]...)
+			args = slices.Insert(args, words, "-u", p.user)
 		}
 	}
 	var ctx context.Context

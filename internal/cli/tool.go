@@ -11,13 +11,14 @@ import (
 
 // toolFlag is one flag of a command that is neither a client nor the broker.
 type toolFlag struct {
-	names []string
-	verbs string // that have it, with spaces between; empty for all, and for a command without verbs
-	value string // what the value is called in the help; empty without one
-	help  string
-	file  bool // the value is the name of a file, for the shell
-	dir   bool // the value is the name of a directory, for the shell
-	apply func(value string) error
+	names  []string
+	verbs  string // that have it, with spaces between; empty for all, and for a command without verbs
+	value  string // what the value is called in the help; empty without one
+	help   string
+	values []string // that the value can have, for the shell; nil for any
+	file   bool     // the value is the name of a file, for the shell
+	dir    bool     // the value is the name of a directory, for the shell
+	apply  func(value string) error
 }
 
 func (f *toolFlag) belongs(verb string) bool {
@@ -127,6 +128,8 @@ func valueOf(flags []toolFlag, args []string) *toolFlag {
 func completeTool(flags []toolFlag, verb string, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	if f := valueOf(flags, args); f != nil {
 		switch {
+		case f.values != nil:
+			return withPrefix(f.values, typed), cobra.ShellCompDirectiveNoFileComp
 		case f.dir:
 			return nil, cobra.ShellCompDirectiveFilterDirs
 		case f.file:
