@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/colibri-mqtt/colibri"
+	"github.com/colibri-mqtt/colibri/internal/accept"
 	"github.com/colibri-mqtt/colibri/internal/router"
 	"github.com/colibri-mqtt/colibri/internal/session"
 )
@@ -43,7 +44,7 @@ type Broker struct {
 	pending     atomic.Int32  // Network Connections without an accepted CONNECT
 	rate        connectRate
 	draining    atomic.Pointer[moved]
-	origins     addressCount
+	origins     accept.Addresses
 	flaps       flaps
 
 	checkpoints checkpoints
@@ -127,6 +128,7 @@ func New(config Config) (*Broker, error) {
 		TopicAliasMaximum: b.limits.TopicAliasMaximum,
 		ExpiryInterval:    b.limits.SessionExpiry,
 	}
+	b.origins.Most = b.limits.PerAddress
 	b.registry.sessions = make(map[string]*liveSession)
 	var receives func(*liveSession, string) bool
 	if b.authorizer != nil {

@@ -169,6 +169,7 @@ type ConnectRequest struct {
 	RemoteAddr  net.Addr
 	LocalAddr   net.Addr
 	TLS         *tls.ConnectionState // nil without TLS
+	ProxiedTLS  *ProxiedTLS          // nil unless a proxy has ended the client's TLS and says so
 	Properties  colibri.Properties
 
 	Rights any // see ClientInfo; an Authenticator may set it when there is an Authorizer, without which the client is refused

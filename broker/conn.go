@@ -150,7 +150,7 @@ func (c *conn) end(err error) {
 	}
 	c.broker.conns.remove(c)
 	c.broker.leave(c)
-	c.broker.origins.giveBack(c.nc.RemoteAddr(), c.broker.limits.PerAddress)
+	c.broker.origins.GiveBack(c.nc.RemoteAddr())
 	why := c.ending.Load()
 	if l, ok := limitOf(why.code); ok && why.err != nil {
 		c.broker.limited(c.client, l)

@@ -70,7 +70,7 @@ func (c *conn) begin(early []byte) error {
 func (b *Broker) accept(caller context.Context, nc net.Conn) (c *conn, early []byte) {
 	b.counters.opened.Add(1)
 	b.emit(Opened{Remote: nc.RemoteAddr(), Local: nc.LocalAddr()})
-	if remote := nc.RemoteAddr(); !b.origins.take(remote, b.limits.PerAddress) {
+	if remote := nc.RemoteAddr(); !b.origins.Take(remote) {
 		b.TurnedAway(remote, LimitAddress)
 		b.refuse(nc, nil, &colibri.Error{Op: "connection", Code: colibri.QuotaExceeded,
 			Err: fmt.Errorf("its address has %d connections, and may not have more", b.limits.PerAddress)})
@@ -78,7 +78,7 @@ func (b *Broker) accept(caller context.Context, nc net.Conn) (c *conn, early []b
 	}
 	defer func() {
 		if c == nil {
-			b.origins.giveBack(nc.RemoteAddr(), b.limits.PerAddress)
+			b.origins.GiveBack(nc.RemoteAddr())
 		}
 	}()
 	defer b.pending.Add(-1)
@@ -242,6 +242,9 @@ func (b *Broker) admit(nc net.Conn, p *packet.Connect) (*ConnectRequest, error) 
 		if state := secure.ConnectionState(); state.HandshakeComplete {
 			r.TLS = &state
 		}
+	}
+	if proxied, ok := nc.(interface{ ProxiedTLS() *ProxiedTLS }); ok {
+		r.ProxiedTLS = proxied.ProxiedTLS()
 	}
 	if r.ClientID == "" {
 		r.ClientID, r.Assigned = newClientID(), true

@@ -8,7 +8,7 @@ import (
 )
 
 // Event is something that happened, for logs, counters and screens. The set is sealed:
-// Opened, Connected, Refused, Disconnected, Subscribed, Unsubscribed, Firehose, Dropped,
+// HandshakeFailed, Opened, Connected, Refused, Disconnected, Subscribed, Unsubscribed, Firehose, Dropped,
 // Denied, Limited and Flapping. Events never hold a password or a payload.
 type Event interface{ event() }
 

@@ -1,11 +1,7 @@
 package broker
 
 // Addresses returns how many addresses the broker counts connections of.
-func (b *Broker) Addresses() int {
-	b.origins.mu.Lock()
-	defer b.origins.mu.Unlock()
-	return len(b.origins.conns)
-}
+func (b *Broker) Addresses() int { return b.origins.Len() }
 
 // KnownDropReason reports whether r is one of the reasons, for tests that go through all.
 func KnownDropReason(r DropReason) bool { return r >= 0 && r < dropReasons }

@@ -27,8 +27,8 @@ const (
 	LimitTopic                        // SUBACK 0x8F: Limits.TopicLevels or TopicBytes
 	LimitMessageRate                  // read later
 	LimitByteRate                     // read later
-	LimitProxy                        // closed: the header of the PROXY protocol is wrong, or comes too late or from elsewhere; see Broker.TurnedAway
-	LimitAddress                      // closed at once: Limits.PerAddress
+	LimitHandshakes                   // closed: as many handshakes of a listener go on as may, and this one was silent; see Broker.TurnedAway
+	LimitAddress                      // closed at once: Limits.PerAddress, or that of a listener; see Broker.TurnedAway
 	LimitTakeovers                    // a Client Identifier that is taken over again and again; see Flapping
 	LimitTakeoverTable                // a takeover that was not watched for that, as too many others are
 	LimitLogins                       // refused by an Authenticator: 0x8A. Too many failed logins before
@@ -39,7 +39,7 @@ const (
 
 var limitNames = [limits]string{"connections", "unauthenticated connections", "time to CONNECT", "size of CONNECT",
 	"connection rate", "Keep Alive", "Session Expiry Interval", "packet size", "Receive Maximum", "Topic Alias",
-	"subscriptions", "topic levels or bytes", "message rate", "byte rate", "PROXY header", "connections of an address", "takeovers", "watched takeovers",
+	"subscriptions", "topic levels or bytes", "message rate", "byte rate", "handshakes", "connections of an address", "takeovers", "watched takeovers",
 	"failed logins", "logins that wait", "file descriptors"}
 
 // LimitCount is the number of these limits: they are 0 to LimitCount - 1.

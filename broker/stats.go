@@ -37,6 +37,7 @@ type Stats struct {
 	PublishSent     int64                // PUBLISH packets put on their way to clients
 	Dropped         map[DropReason]int64 // messages that were not delivered as asked
 	Limited         map[Limit]int64      // times that a limit was reached
+	Handshakes      map[Handshake]int64  // handshakes that have failed, see HandshakeFailed
 }
 
 // Traffic counts Control Packets in one direction. Received is a packet that could be
@@ -71,6 +72,8 @@ type counters struct {
 	dropped  ledger
 	limited  [limits]atomic.Int64
 	heap     atomic.Int64 // the maximum
+
+	handshakes [handshakes]atomic.Int64
 }
 
 // shard is one place of the counters of the road.
@@ -124,6 +127,7 @@ func (b *Broker) Stats() Stats {
 		Refused:         make(map[colibri.ReasonCode]int64),
 		Dropped:         c.dropped.byReason(),
 		Limited:         make(map[Limit]int64),
+		Handshakes:      make(map[Handshake]int64),
 	}
 	s.Connections, s.ConnectionsMaximum = b.conns.numbers()
 	b.conns.which(func(c *conn) bool {
@@ -153,6 +157,11 @@ func (b *Broker) Stats() Stats {
 	for l := range c.limited {
 		if n := c.limited[l].Load(); n > 0 {
 			s.Limited[Limit(l)] = n
+		}
+	}
+	for h := range c.handshakes {
+		if n := c.handshakes[h].Load(); n > 0 {
+			s.Handshakes[Handshake(h)] = n
 		}
 	}
 	return s

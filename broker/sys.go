@@ -13,8 +13,9 @@ import (
 
 // sysTree publishes the topics under $SYS/broker/, which say how the broker does. Names
 // and values are those of Mosquitto, so that what watches a Mosquitto watches us; what is
-// ours alone is $SYS/broker/publish/dropped/<reason>, the same for single clients, and how
-// often a limit was reached in $SYS/broker/limit/<limit>. The messages are retained, have QoS 2, and go the way of all others. One goroutine owns a
+// ours alone is $SYS/broker/publish/dropped/<reason>, the same for single clients, how
+// often a limit was reached in $SYS/broker/limit/<limit>, and how often a handshake has failed
+// in $SYS/broker/handshake/failed/<handshake>. The messages are retained, have QoS 2, and go the way of all others. One goroutine owns a
 // sysTree.
 //
 // Of Mosquitto's topics connection/<id>/state is missing, which bridges write. log/<level>
@@ -145,6 +146,9 @@ func sayNumbers(s *Stats, say func(topic string, n int64)) {
 	}
 	for limit, n := range s.Limited { // those that were reached
 		say("limit/"+sysLevel(limit.String()), n)
+	}
+	for handshake, n := range s.Handshakes { // those that have
+		say("handshake/failed/"+sysLevel(handshake.String()), n)
 	}
 }
 

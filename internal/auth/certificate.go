@@ -18,7 +18,7 @@ import (
 )
 
 // Certificate takes the User Name of a client from the certificate that it has shown, which
-// the listener has verified. The User Name and the Password that the client sends have no
+// the listener has verified, or the proxy that has ended the client's TLS. The User Name and the Password that the client sends have no
 // meaning then, as with Mosquitto.
 type Certificate struct {
 	// Subject takes all of the certificate's subject, written as RFC 2253 says, such as
@@ -33,6 +33,9 @@ func (c *Certificate) Name() string { return "the client's certificate" }
 
 // Check is Checker's.
 func (c *Certificate) Check(_ context.Context, r *broker.ConnectRequest) (Verdict, error) {
+	if r.TLS == nil && r.ProxiedTLS != nil && r.ProxiedTLS.Verified {
+		return c.checkProxied(r)
+	}
 	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
 		if c.Optional {
 			return Pass, nil
@@ -51,7 +54,25 @@ func (c *Certificate) Check(_ context.Context, r *broker.ConnectRequest) (Verdic
 		return Deny, noName("the client's certificate has no subject to take the User Name from")
 	case name == "":
 		return Deny, noName("the client's certificate has no Common Name to take the User Name from")
-	case len(name) > 65_535 || !utf8.ValidString(name) || strings.ContainsRune(name, 0):
+	}
+	return named(r, name)
+}
+
+// checkProxied is Check for a certificate of which a proxy tells: the Common Name only.
+func (c *Certificate) checkProxied(r *broker.ConnectRequest) (Verdict, error) {
+	switch name := r.ProxiedTLS.CommonName; {
+	case c.Subject:
+		return Deny, noName("this listener takes the User Name from the subject of the client's certificate, and a proxy tells the Common Name only")
+	case name == "":
+		return Deny, noName("the proxy tells no Common Name of the client's certificate to take the User Name from")
+	default:
+		return named(r, name)
+	}
+}
+
+// named makes name the User Name, if it can be one.
+func named(r *broker.ConnectRequest, name string) (Verdict, error) {
+	if len(name) > 65_535 || !utf8.ValidString(name) || strings.ContainsRune(name, 0) {
 		return Deny, noName("the name in the client's certificate cannot be a User Name")
 	}
 	r.UserName, r.HasUserName = name, true

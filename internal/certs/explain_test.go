@@ -122,7 +122,7 @@ func TestExplain(t *testing.T) {
 		{"a revoked certificate", func(w *world) {
 			revoked := w.authority.Issue(t, x509.Certificate{Subject: pkix.Name{CommonName: "sensor"}, SerialNumber: bigInt(0xBADCAFE)})
 			w.client.CertFile, w.client.KeyFile = revoked.Save(t, w.dir, "client")
-			w.server.CRLFile = certtest.Write(t, w.dir, "crl.pem", w.authority.Revoke(t, future, revoked))
+			w.server.CRLFile = certtest.Write(t, w.dir, "crl.pem", w.authority.Revoke(t, time.Now().AddDate(1, 0, 0), revoked))
 		}, "the client's certificate is refused: the certificate 'sensor' (serial number badcafe) was revoked by its CA on 2026-01-02 03:04 UTC; give the client a new one",
 			"The server refuses the client's certificate: it may be revoked, not be valid yet, or miss altogether; see --cert and --key, and the server's log"},
 		{"a revocation list that is out of date", func(w *world) {

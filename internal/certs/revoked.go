@@ -45,9 +45,12 @@ func (e *NoListError) Error() string {
 	return fmt.Sprintf("whether the certificate '%s' was revoked is not known, because the list of its CA '%s' in crlfile is out of date since %s", nameOf(e.Certificate.Subject), nameOf(e.Certificate.Issuer), day(e.Since))
 }
 
+// clocksApart is how much later than here it may be where a list was made.
+const clocksApart = time.Minute
+
 // readRevocations reads the lists of a file, in PEM or DER, each of which one of the CAs
-// must have signed.
-func readRevocations(path string, authorities []*x509.Certificate) (revocations, error) {
+// must have signed, and all of which must be in force by now.
+func readRevocations(path string, authorities []*x509.Certificate, now time.Time) (revocations, error) {
 	text, err := readFile("crlfile", path)
 	if err != nil {
 		return nil, err
@@ -80,6 +83,9 @@ func readRevocations(path string, authorities []*x509.Certificate) (revocations,
 		authority := signer(list, authorities)
 		if authority == nil {
 			return nil, fmt.Errorf("crlfile '%s': the list of '%s' was not signed by a CA of cafile or capath: add that CA, or take the list out", path, nameOf(list.Issuer))
+		}
+		if now.Add(clocksApart).Before(list.ThisUpdate) {
+			return nil, fmt.Errorf("crlfile '%s': the list of '%s' is in force from %s only: compare the clocks of this machine and of the CA, or name the list that is in force now", path, nameOf(list.Issuer), day(list.ThisUpdate))
 		}
 		one := &revocationList{authority: authority, next: list.NextUpdate, serials: make(map[string]time.Time, len(list.RevokedCertificateEntries))}
 		for _, entry := range list.RevokedCertificateEntries {

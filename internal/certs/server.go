@@ -25,7 +25,7 @@ const (
 type ServerOptions struct {
 	CertFile, KeyFile string
 	CAFile, CAPath    string // of the CAs that sign the certificates of clients; empty for none
-	CRLFile           string // empty for none
+	CRLFile           string // empty for none; not read when no certificate is asked for
 	Asked             Asked
 	MinVersion        uint16    // 0 stands for TLS 1.2
 	Ciphers           []uint16  // of TLS 1.2; nil for all that are safe
@@ -58,6 +58,9 @@ func NewServer(o ServerOptions) (*Server, error) {
 	if o.MinVersion == 0 {
 		o.MinVersion = tls.VersionTLS12
 	}
+	if o.Asked == NoCertificate {
+		o.CRLFile = ""
+	}
 	s := &Server{o: o}
 	if err := s.Load(); err != nil {
 		return nil, err
@@ -85,8 +88,6 @@ func (s *Server) read() (*set, error) {
 		return nil, errors.New("TLS needs a keyfile: name the key of the certfile")
 	case o.Asked != NoCertificate && o.CAFile == "" && o.CAPath == "":
 		return nil, errors.New("certificates of clients need a cafile or a capath: name the CA that signs them")
-	case o.CRLFile != "" && o.CAFile == "" && o.CAPath == "":
-		return nil, errors.New("a crlfile needs a cafile or a capath: name the CA that signs it")
 	}
 	pair, err := keyPair("certfile", o.CertFile, "keyfile", o.KeyFile)
 	if err != nil {
@@ -105,7 +106,7 @@ func (s *Server) read() (*set, error) {
 		return nil, err
 	}
 	if o.CRLFile != "" {
-		if next.revoked, err = readRevocations(o.CRLFile, cas); err != nil {
+		if next.revoked, err = readRevocations(o.CRLFile, cas, o.now()); err != nil {
 			return nil, err
 		}
 	}

@@ -67,6 +67,8 @@ func TestLoad(t *testing.T) {
 		{"CAs that are none", "ca.crt", []byte("hello"), "cafile '" + w.server.CAFile + "' holds no certificate in PEM", "renewed"},
 		{"the CAs come back", "ca.crt", w.authority.CertPEM, "", "renewed"},
 		{"a revocation list that is none", "crl.pem", []byte("hello"), "crlfile '" + w.server.CRLFile + "' holds no revocation list: it must have a line -----BEGIN X509 CRL-----", "renewed"},
+		{"a revocation list of a clock that is ahead a little", "crl.pem", w.authority.Revoke(t, time.Now().AddDate(5, 0, 0).Add(clocksApart/2)), "", "renewed"},
+		{"a revocation list of tomorrow", "crl.pem", w.authority.Revoke(t, time.Now().AddDate(5, 0, 1)), "the list of 'Our CA' is in force from ", "renewed"},
 	} {
 		certtest.Write(t, w.dir, c.file, c.content)
 		switch err := s.Load(); {
@@ -78,6 +80,10 @@ func TestLoad(t *testing.T) {
 		if name, err := served(); name != c.served || err != nil {
 			t.Errorf("%s: the client met %q, %v, want %q", c.name, name, err, c.served)
 		}
+	}
+
+	if _, err := NewServer(w.server); err == nil || !strings.Contains(err.Error(), "compare the clocks of this machine and of the CA") {
+		t.Errorf("at the start, with the list of tomorrow: got %v", err)
 	}
 
 	// The CA of the clients is another one: the old client is out, with its sessions.

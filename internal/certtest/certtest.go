@@ -85,7 +85,7 @@ func (a *Authority) Client(t testing.TB, name string) *Pair {
 	return a.Issue(t, x509.Certificate{Subject: pkix.Name{CommonName: name}})
 }
 
-// Revoke returns a revocation list in PEM, which is in force until next.
+// Revoke returns a revocation list in PEM, which is in force until next, for five years.
 func (a *Authority) Revoke(t testing.TB, next time.Time, revoked ...*Pair) []byte {
 	t.Helper()
 	list := &x509.RevocationList{Number: big.NewInt(time.Now().UnixNano()), ThisUpdate: next.AddDate(-5, 0, 0), NextUpdate: next}

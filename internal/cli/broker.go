@@ -21,6 +21,7 @@ import (
 
 	"github.com/colibri-mqtt/colibri"
 	"github.com/colibri-mqtt/colibri/broker"
+	"github.com/colibri-mqtt/colibri/internal/accept"
 	"github.com/colibri-mqtt/colibri/internal/auth"
 	"github.com/colibri-mqtt/colibri/internal/config"
 )
@@ -307,7 +308,7 @@ func limitsOf(c *config.Config) broker.Limits {
 	l.MessageRate, l.ByteRate, l.ConnectRate = c.Own.MessageRate, c.Own.ByteRate, c.Own.ConnectRate
 	l.FirehoseRate = c.Access.FirehoseRate
 	l.Unauthenticated = c.Own.MaxUnauthenticated
-	l.PerAddress, l.TakeoverPause = c.Abuse.MaxPerAddress, c.Abuse.TakeoverPause
+	l.TakeoverPause = c.Abuse.TakeoverPause // the listeners count addresses, before their handshakes
 	l.Subscriptions = c.Own.MaxSubscriptions
 	l.TopicLevels, l.TopicBytes = c.Own.MaxTopicLevels, c.Own.MaxTopicBytes
 	l.Retained, l.RetainedBytes = c.Own.MaxRetained, c.Own.MaxRetainedBytes
@@ -360,6 +361,7 @@ type brokerServer struct {
 	log             *brokerLog
 	descriptorsTold atomic.Bool // a sentence about them was logged
 	listeners       []*boundListener
+	perAddress      *accept.Addresses // of all listeners; nil without a limit
 	secure          []*secureListener
 	broker          atomic.Pointer[broker.Broker] // nil until it is there
 	askers          *askers

@@ -32,6 +32,9 @@ func (s *brokerServer) banner() {
 		}
 		if l.proxy {
 			how += ", through a proxy"
+			if l.proxyCert {
+				how += " that asks for a certificate"
+			}
 		}
 		fmt.Fprintf(&b, "  listening on  %-*s  open to %s%s\n", widest, shown(l.name), s.whom(l), how)
 	}

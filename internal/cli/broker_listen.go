@@ -12,6 +12,8 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/colibri-mqtt/colibri/broker"
+	"github.com/colibri-mqtt/colibri/internal/accept"
 	"github.com/colibri-mqtt/colibri/internal/auth"
 	"github.com/colibri-mqtt/colibri/internal/config"
 	"github.com/colibri-mqtt/colibri/internal/proxy"
@@ -26,6 +28,7 @@ type boundListener struct {
 	socket    string      // the path of a Unix domain socket; empty for others
 	secure    *config.TLS // nil without TLS
 	proxy     bool        // each connection begins with a header of the PROXY protocol
+	proxyCert bool        // which has to tell of a certificate
 	owner     config.Socket
 	chain     *auth.Chain
 	// certificate takes the User Name from the client's certificate; nil when nobody does.
@@ -66,18 +69,15 @@ func (l *boundListener) Accept() (net.Conn, error) {
 		case *transport.QUIC:
 			return &boundQUIC{QUIC: nc, listener: l}, nil
 		case *proxy.Conn:
-			return &boundProxy{Conn: nc, listener: l}, nil
+			return &boundOther{descriptorConn: nc, listener: l, proxied: proxiedTLS(nc)}, nil
+		case *accept.Conn:
+			return &boundOther{descriptorConn: nc, listener: l, proxied: proxiedTLS(nc)}, nil
 		case *transport.WebSocket:
-			return &boundWebSocket{WebSocket: nc, listener: l}, nil
+			return &boundWebSocket{WebSocket: nc, listener: l, proxied: proxiedTLS(nc)}, nil
 		}
 		nc.Close()
 		return nil, fmt.Errorf("a connection of the unknown kind %T", nc)
 	}
-}
-
-// refused logs a connection that has not got over a handshake.
-func (l *boundListener) refused(remote net.Addr, err error) {
-	l.log.connection("A connection from %s was closed: %s.", address(remote), escaped(err.Error(), 1<<9))
 }
 
 func (l *boundListener) take() bool {
@@ -140,8 +140,11 @@ func (c *boundTLS) Close() error {
 type boundWebSocket struct {
 	*transport.WebSocket
 	listener *boundListener
+	proxied  *broker.ProxiedTLS // nil for none
 	once     sync.Once
 }
+
+func (c *boundWebSocket) ProxiedTLS() *broker.ProxiedTLS { return c.proxied }
 
 func (c *boundWebSocket) LocalAddr() net.Addr { return boundAddr{c.WebSocket.LocalAddr(), c.listener} }
 
@@ -152,6 +155,7 @@ func (c *boundWebSocket) Close() error {
 
 // listen opens all listeners, or none.
 func (s *brokerServer) listen() error {
+	s.perAddress = s.countedAddresses()
 	var err error
 	if s.config.LocalOnly() {
 		ports := s.options.ports
@@ -264,11 +268,16 @@ func (s *brokerServer) open(scheme, host string, l *config.Listener, place strin
 	if err != nil {
 		return nil, err
 	}
-	bound := &boundListener{chain: chain, certificate: certificateChecker(l), most: l.MaxConnections, log: s.log, webSocket: l.WebSocket, proxy: l.Proxy.Version > 0}
+	bound := &boundListener{chain: chain, certificate: certificateChecker(l), most: l.MaxConnections, log: s.log, webSocket: l.WebSocket, proxy: l.Proxy.Version > 0,
+		proxyCert: l.TLS.RequireCertificate && !l.TLS.On()}
 	o := transport.Options{
 		SocketMode: l.Socket.Mode, SocketOwner: l.Socket.Owner, SocketGroup: l.Socket.Group,
-		WebSocket:  transport.WebSocketOptions{Origins: l.Origins, HeaderBytes: s.config.WebSocketHeaderBytes, Refused: bound.refused},
-		TLSRefused: bound.refusedTLS, Wrap: s.admitted(s.proxied(bound, l)),
+		WebSocket: transport.WebSocketOptions{Origins: l.Origins, HeaderBytes: s.config.WebSocketHeaderBytes,
+			Refused: s.failedHandshake(broker.HandshakeWebSocket)},
+		TLSRefused: s.failedHandshake(broker.HandshakeTLS), Wrap: s.admitted(s.proxied(l)), PerAddress: s.perAddress,
+	}
+	if l.QUIC {
+		o.TLSRefused = s.failedHandshake(broker.HandshakeQUIC)
 	}
 	if server := s.secureOf(l); server != nil {
 		bound.secure, o.TLS = &l.TLS, server.Config()

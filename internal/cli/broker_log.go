@@ -60,6 +60,7 @@ type brokerLog struct {
 	publish atomic.Pointer[func(topic, line string)] // of log_dest topic; nil until there is a broker
 
 	audit   *audit                       // of what clients were denied; nil for none
+	failed  *failures                    // handshakes
 	dropped [broker.DropReasons]rareLine // messages
 	limited [broker.LimitCount]rareLine  // times
 	bans    rareLine
@@ -102,6 +103,7 @@ func newBrokerLog(s config.Log, user *account, stdout, stderr io.Writer) (*broke
 		}
 		l.file = file
 	}
+	l.failed = newFailures(l)
 	go l.write()
 	return l, nil
 }
@@ -150,6 +152,7 @@ func (l *brokerLog) close() {
 			l.printf(logNotice, "Limit reached (%s): %d times more.", broker.Limit(limit), n)
 		}
 	}
+	l.failed.close()
 	if l.audit != nil {
 		l.audit.close()
 	}
@@ -264,6 +267,8 @@ func (l *brokerLog) stamp(now time.Time) string {
 // event writes the line of an event, if it has one. It does not block.
 func (l *brokerLog) event(e broker.Event) {
 	switch e := e.(type) {
+	case broker.HandshakeFailed:
+		l.failed.failed(e)
 	case broker.Opened:
 		l.connection("New connection from %s on %s.", address(e.Remote), listenAddress(e.Local))
 	case broker.Connected:

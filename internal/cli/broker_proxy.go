@@ -3,38 +3,69 @@ package cli
 import (
 	"net"
 	"sync"
+	"syscall"
 
 	"github.com/colibri-mqtt/colibri/broker"
 	"github.com/colibri-mqtt/colibri/internal/config"
 	"github.com/colibri-mqtt/colibri/internal/proxy"
+	"github.com/colibri-mqtt/colibri/internal/transport"
 )
 
-// boundProxy is a connection whose client's address stands in a header of the PROXY protocol.
-type boundProxy struct {
-	*proxy.Conn
+// boundOther is a connection of a boundListener that stands on one of TCP or of a Unix domain
+// socket: its client's address stands in a header of the PROXY protocol, or is counted.
+type boundOther struct {
+	descriptorConn
 	listener *boundListener
+	proxied  *broker.ProxiedTLS // nil for none
 	once     sync.Once
 }
 
-func (c *boundProxy) LocalAddr() net.Addr { return boundAddr{c.Conn.LocalAddr(), c.listener} }
+// descriptorConn is a connection that gives access to its descriptor.
+type descriptorConn interface {
+	net.Conn
+	syscall.Conn
+}
 
-func (c *boundProxy) Close() error {
+func (c *boundOther) LocalAddr() net.Addr { return boundAddr{c.descriptorConn.LocalAddr(), c.listener} }
+
+func (c *boundOther) Close() error {
 	c.once.Do(c.listener.release)
-	return c.Conn.Close()
+	return c.descriptorConn.Close()
+}
+
+func (c *boundOther) ProxiedTLS() *broker.ProxiedTLS { return c.proxied }
+
+// proxiedTLS returns what a proxy has said of the client's TLS; nil when there was no header, when
+// it says nothing, or when the client has TLS with us.
+func proxiedTLS(nc net.Conn) *broker.ProxiedTLS {
+	for {
+		switch one := nc.(type) {
+		case *transport.TLS:
+			return nil
+		case *proxy.Conn:
+			t := one.Header.TLS
+			if t == nil {
+				return nil
+			}
+			return &broker.ProxiedTLS{Version: t.Version, Verified: t.Verified, CommonName: t.CommonName}
+		}
+		above, ok := nc.(interface{ NetConn() net.Conn })
+		if !ok {
+			return nil
+		}
+		nc = above.NetConn()
+	}
 }
 
 // proxied returns what takes the headers off the connections of l, nil when there are none.
-func (s *brokerServer) proxied(bound *boundListener, l *config.Listener) func(net.Listener) net.Listener {
+func (s *brokerServer) proxied(l *config.Listener) func(net.Listener) net.Listener {
 	if l.Proxy.Version == 0 {
 		return nil
 	}
-	return func(below net.Listener) net.Listener {
-		return proxy.Listen(below, proxy.Options{Version: l.Proxy.Version, From: l.Proxy.From, RequireTLS: l.Proxy.RequireTLS,
-			Refused: func(remote net.Addr, err error) {
-				bound.refused(remote, err)
-				if b := s.broker.Load(); b != nil {
-					b.TurnedAway(remote, broker.LimitProxy)
-				}
-			}})
+	o := proxy.Options{Version: l.Proxy.Version, From: l.Proxy.From, RequireTLS: l.Proxy.RequireTLS,
+		Refused: s.failedHandshake(broker.HandshakeProxy)}
+	if !l.TLS.On() { // the client's certificate is the proxy's affair
+		o.RequireCertificate, o.RefuseUnverified = l.TLS.RequireCertificate, l.TLS.OptionalCertificate
 	}
+	return func(below net.Listener) net.Listener { return proxy.Listen(below, o) }
 }

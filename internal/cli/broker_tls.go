@@ -1,10 +1,8 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"strconv"
 	"time"
@@ -148,11 +146,6 @@ func (s *brokerServer) watchExpiry(b *broker.Broker, ended <-chan struct{}) {
 			}
 		}
 	}()
-}
-
-// refusedTLS logs a connection that has not got over the handshake of TLS.
-func (l *boundListener) refusedTLS(remote net.Addr, err error) {
-	l.refused(remote, errors.New(certs.ExplainClient(err)))
 }
 
 // certificateChecker returns who takes the User Name from certificates of l; nil when nobody

@@ -460,6 +460,7 @@ func (r *reader) finish() (*Config, error) {
 		}
 		taken[here] = l
 	}
+	warnRevoked(c)
 	if err := r.finishRemote(); err != nil {
 		return nil, err
 	}

@@ -105,7 +105,16 @@ func (l *Listener) checkTLS() error {
 		return &Error{File: file, Line: line, Key: key, Text: fmt.Sprintf(format, values...)}
 	}
 	authorities := t.CAFile != "" || t.CAPath != ""
+	proxied := !t.On() && l.Proxy.Version == 2 // certificates are shown to the proxy
 	switch {
+	case proxied && t.SubjectAsUserName && !t.IdentityAsUserName:
+		return wrong("use_subject_as_username", "a proxy tells the Common Name of the client's certificate only, and use_subject_as_username wants all of its subject; write use_identity_as_username, or give this listener TLS of its own")
+	case proxied && (t.Version != "" || t.Ciphers != ""):
+		return wrong("certfile", "this listener has options for TLS and no certificate; add certfile and keyfile, or take the options out: the proxy ends the TLS of its clients")
+	case proxied:
+		return t.checkName(wrong)
+	case !t.On() && l.Proxy.Version == 1 && (t.RequireCertificate || t.OptionalCertificate || t.IdentityAsUserName || t.SubjectAsUserName):
+		return wrong("enable_proxy_protocol", "version 1 of the PROXY protocol does not tell of certificates; write 'enable_proxy_protocol 2', or give this listener TLS of its own")
 	case !t.On() && (t.RequireCertificate || t.OptionalCertificate || t.IdentityAsUserName || t.SubjectAsUserName || t.Version != "" || t.Ciphers != ""):
 		return wrong("certfile", "this listener has options for TLS and no certificate; add certfile and keyfile, or take the options out")
 	case !t.On():
@@ -118,10 +127,24 @@ func (l *Listener) checkTLS() error {
 		return wrong("keyfile", "this listener has a certfile and no keyfile; name the key of the certificate")
 	case (t.RequireCertificate || t.OptionalCertificate) && !authorities:
 		return wrong("cafile", "certificates of clients need a cafile or a capath; name the CA that signs them")
-	case t.CRLFile != "" && !authorities:
-		return wrong("crlfile", "a crlfile needs a cafile or a capath; name the CA that signs it")
-	case (t.IdentityAsUserName || t.SubjectAsUserName) && !t.RequireCertificate && !t.OptionalCertificate:
+	}
+	return t.checkName(wrong)
+}
+
+// checkName refuses to take a User Name from certificates that nobody is asked for.
+func (t *TLS) checkName(wrong func(key, format string, values ...any) error) error {
+	if (t.IdentityAsUserName || t.SubjectAsUserName) && !t.RequireCertificate && !t.OptionalCertificate {
 		return wrong("require_certificate", "the certificate of a client can only give its User Name with 'require_certificate true'; add that line")
 	}
 	return nil
+}
+
+// warnRevoked warns of lists of revoked certificates that nobody is checked against.
+func warnRevoked(c *Config) {
+	for i := range c.Listeners {
+		if t := &c.Listeners[i].TLS; t.CRLFile != "" && !t.RequireCertificate && !t.OptionalCertificate {
+			c.Warnings = append(c.Warnings, Warning{t.File, t.Line,
+				"the crlfile of this listener has no effect, because no client is asked for a certificate; add 'require_certificate true', or take it out"})
+		}
+	}
 }

@@ -43,7 +43,11 @@ func TestTLSMistakes(t *testing.T) {
 		{"listener 8883\nrequire_certificate true\n", 1, "no certificate; add certfile and keyfile"},
 		{"listener 8883\ntls_version tlsv1.3\n", 1, "no certificate; add certfile and keyfile"},
 		{begin + "keyfile k\nrequire_certificate true\n", 2, "certificates of clients need a cafile or a capath"},
-		{begin + "keyfile k\ncrlfile c\n", 2, "a crlfile needs a cafile or a capath"},
+		{begin + "keyfile k\ncrlfile c\nrequire_certificate true\n", 2, "certificates of clients need a cafile or a capath"},
+		{"listener 1883\nenable_proxy_protocol 2\nuse_subject_as_username true\nrequire_certificate true\n", 1, "a proxy tells the Common Name of the client's certificate only"},
+		{"listener 1883\nenable_proxy_protocol 2\nuse_identity_as_username true\n", 1, "only give its User Name with 'require_certificate true'; add that line"},
+		{"listener 1883\nenable_proxy_protocol 2\nrequire_certificate true\ntls_version tlsv1.3\n", 1, "the proxy ends the TLS of its clients"},
+		{"listener 1883\nenable_proxy_protocol 1\nrequire_certificate true\n", 1, "version 1 of the PROXY protocol does not tell of certificates"},
 		{begin + "keyfile k\ncafile c\nuse_identity_as_username true\n", 2, "only give its User Name with 'require_certificate true'; add that line"},
 		{"listener 0 /run/s\ncertfile c\nkeyfile k\n", 2, "a listener on a Unix domain socket has no TLS"},
 		{begin + "tls_version tlsv1.1\n", 3, "'tlsv1.1' is none of tlsv1.2 or tlsv1.3"},
@@ -61,5 +65,26 @@ func TestTLSMistakes(t *testing.T) {
 	if err != nil || len(got.Warnings) != 2 || !strings.HasPrefix(got.Warnings[0].Text, "dhparamfile has no effect") ||
 		!strings.HasPrefix(got.Warnings[1].Text, "ciphers_tls1.3 has no effect") {
 		t.Errorf("what has no effect: got %+v, %v, want two warnings", got, err)
+	}
+	for _, ca := range []string{"", "cafile a\n"} {
+		got, err = readText(begin + "keyfile k\n" + ca + "crlfile c\n")
+		if err != nil || len(got.Warnings) != 1 || got.Warnings[0].Text != "the crlfile of this listener has no effect, because no client is asked for a certificate; add 'require_certificate true', or take it out" {
+			t.Errorf("%sa crlfile, and nobody asked: got %+v, %v, want a warning", ca, got, err)
+		}
+		if got, err = readText(begin + "keyfile k\ncafile a\ncrlfile c\nrequire_certificate true\n"); err != nil || len(got.Warnings) != 0 {
+			t.Errorf("a crlfile with an effect: got %+v, %v", got, err)
+		}
+	}
+}
+
+// TestProxiedCertificate reads listeners whose clients show their certificates to a proxy.
+func TestProxiedCertificate(t *testing.T) {
+	for _, more := range []string{"require_certificate true\n", "require_certificate true\nuse_identity_as_username true\n",
+		"colibri_optional_certificate true\nuse_identity_as_username true\n",
+		"require_certificate true\nuse_identity_as_username true\nuse_subject_as_username true\n"} { // the first of them wins, as with Mosquitto
+		got, err := readText("listener 1883\nenable_proxy_protocol 2\ncolibri_proxy_from 10.0.0.0/8\n" + more)
+		if err != nil || len(got.Warnings) != 0 || got.Listeners[0].TLS.On() || !got.Listeners[0].TLS.RequireCertificate && !got.Listeners[0].TLS.OptionalCertificate {
+			t.Errorf("%q: got %+v, %v", more, got, err)
+		}
 	}
 }

@@ -1,13 +1,14 @@
 package proxy
 
 import (
-	"context"
 	"errors"
 	"net"
 	"net/netip"
 	"slices"
 	"syscall"
 	"time"
+
+	"github.com/colibri-mqtt/colibri/internal/accept"
 )
 
 // Options are the choices of a listener.
@@ -21,8 +22,14 @@ type Options struct {
 	// RequireTLS refuses connections whose header does not say that the client has used TLS
 	// towards the proxy. Only version 2 can say so.
 	RequireTLS bool
-	// Refused is told why a connection was closed. It is called by many goroutines, and must
-	// return soon. Nil discards it.
+	// RequireCertificate refuses connections whose header does not say that the client has
+	// shown the proxy a certificate, and that the proxy has found it right.
+	RequireCertificate bool
+	// RefuseUnverified refuses connections whose header says that the client has shown one
+	// which the proxy has not found right.
+	RefuseUnverified bool
+	// Refused is told why a connection was closed, [accept.ErrCrowded] among others. It is
+	// called by many goroutines, and must return soon. Nil discards it.
 	Refused func(remote net.Addr, err error)
 }
 
@@ -38,13 +45,8 @@ var private = []netip.Prefix{
 	netip.MustParsePrefix("fc00::/7"), netip.MustParsePrefix("169.254.0.0/16"), netip.MustParsePrefix("fe80::/10"),
 }
 
-const (
-	// headerTime is how long a proxy may take to send a header.
-	headerTime = 5 * time.Second
-	// waiting is how many connections of a listener may be without their header. More wait
-	// in the queue of the kernel.
-	waiting = 1024
-)
+// headerTime is how long a proxy may take to send a header.
+const headerTime = 5 * time.Second
 
 // Conn is a connection whose header was read. RemoteAddr is the client's address, if the
 // header names one; LocalAddr stays that of the connection.
@@ -75,126 +77,62 @@ func Listen(l net.Listener, o Options) net.Listener {
 	if len(o.From) == 0 {
 		o.From = private
 	}
-	p := &listener{Listener: l, o: o, accepted: make(chan accepted), slots: make(chan struct{}, waiting)}
-	p.life, p.end = context.WithCancel(context.Background())
-	go p.run()
-	return p
+	return accept.Handshakes{Network: l.Addr().Network(), Time: headerTime, Open: o.open, Failed: o.Refused}.Listen(&trusting{l, &o})
 }
 
-// listener has a goroutine that accepts, until the listener is closed or breaks, and one
-// for each header, until it has come and Accept has taken the connection.
-type listener struct {
+// trusting is a listener whose connections come from proxies. Others are closed.
+type trusting struct {
 	net.Listener
-	o        Options
-	accepted chan accepted
-	slots    chan struct{} // holds one for each header that is read
-
-	life context.Context // ends with Close
-	end  context.CancelFunc
+	o *Options
 }
 
-// accepted is what Accept returns.
-type accepted struct {
-	nc  net.Conn
-	err error
-}
-
-// Accept waits for the next connection with a header.
-func (l *listener) Accept() (net.Conn, error) {
-	select {
-	case a := <-l.accepted:
-		return a.nc, a.err
-	case <-l.life.Done():
-		return nil, &net.OpError{Op: "accept", Net: l.Addr().Network(), Addr: l.Addr(), Err: net.ErrClosed}
-	}
-}
-
-// Close ends Accept and the connections whose header has not come; those that were
-// accepted stay.
-func (l *listener) Close() error {
-	l.end()
-	return l.Listener.Close()
-}
-
-// run accepts connections. Each error goes to Accept, whose caller closes the listener
-// when it is for good.
-func (l *listener) run() {
-	for l.life.Err() == nil {
+// Accept waits for the next connection of a proxy.
+func (l *trusting) Accept() (net.Conn, error) {
+	for {
 		nc, err := l.Listener.Accept()
-		switch {
-		case err != nil:
-			l.deliver(accepted{nil, err})
-		case !l.trusted(nc.RemoteAddr()):
-			nc.Close()
-			l.refused(nc, wrong("this address may not send one: name its network in colibri_proxy_from if it is a proxy of yours"))
-		default:
-			select {
-			case l.slots <- struct{}{}:
-				go l.open(nc)
-			case <-l.life.Done():
-				nc.Close()
-			}
+		if err != nil || l.o.trusted(nc.RemoteAddr()) {
+			return nc, err
+		}
+		nc.Close()
+		if l.o.Refused != nil {
+			l.o.Refused(nc.RemoteAddr(), wrong("this address may not send one: name its network in colibri_proxy_from if it is a proxy of yours"))
 		}
 	}
 }
 
 // trusted reports whether a proxy may have that address.
-func (l *listener) trusted(remote net.Addr) bool {
+func (o *Options) trusted(remote net.Addr) bool {
 	tcp, ok := remote.(*net.TCPAddr)
 	if !ok {
 		return true
 	}
 	address := tcp.AddrPort().Addr().Unmap().WithZone("")
-	return slices.ContainsFunc(l.o.From, func(n netip.Prefix) bool { return n.Contains(address) })
-}
-
-// deliver hands a to Accept; false when the listener was closed before.
-func (l *listener) deliver(a accepted) bool {
-	select {
-	case l.accepted <- a:
-		return true
-	case <-l.life.Done():
-		return false
-	}
-}
-
-func (l *listener) refused(nc net.Conn, err error) {
-	if l.o.Refused != nil {
-		l.o.Refused(nc.RemoteAddr(), err)
-	}
+	return slices.ContainsFunc(o.From, func(n netip.Prefix) bool { return n.Contains(address) })
 }
 
 // open reads the header of one connection.
-func (l *listener) open(nc net.Conn) {
-	defer func() { <-l.slots }()
-	nc.SetDeadline(time.Now().Add(headerTime))
-	interrupt := context.AfterFunc(l.life, func() { nc.SetDeadline(time.Unix(1, 0)) })
+func (o *Options) open(nc *accept.Watched) (net.Conn, error) {
 	h, err := Read(nc)
 	if err == nil {
-		err = l.check(h)
-	}
-	if !interrupt() {
-		nc.Close()
-		return
+		err = o.check(h)
 	}
 	if err != nil {
-		nc.Close()
-		l.refused(nc, err)
-		return
+		return nil, err
 	}
-	nc.SetDeadline(time.Time{})
-	if !l.deliver(accepted{&Conn{nc, h}, nil}) {
-		nc.Close()
-	}
+	return &Conn{nc.Conn, h}, nil
 }
 
 // check refuses a header that is right and not the one that is wanted.
-func (l *listener) check(h Header) error {
+func (o *Options) check(h Header) error {
 	switch {
-	case h.Version != l.o.Version:
-		return wrong("its version is %d, and enable_proxy_protocol says %d", h.Version, l.o.Version)
-	case l.o.RequireTLS && h.TLS == nil:
+	case h.Version != o.Version:
+		return wrong("its version is %d, and enable_proxy_protocol says %d", h.Version, o.Version)
+	case o.RequireTLS && h.TLS == nil:
 		return wrong("it does not say that the client has used TLS, and proxy_protocol_v2_require_tls wants that")
+	case o.RequireCertificate && (h.TLS == nil || !h.TLS.Certificate):
+		return wrong("it does not say that the client has shown the proxy a certificate, and require_certificate wants that")
+	case (o.RequireCertificate || o.RefuseUnverified) && h.TLS != nil && h.TLS.Certificate && !h.TLS.Verified:
+		return wrong("it says that the client has shown a certificate which the proxy has not found right: give the client another one")
 	}
 	return nil
 }

@@ -29,10 +29,6 @@ const (
 	quicAlive = 20 * time.Second
 	// quicTime is how long a client may take from its first packet to its stream.
 	quicTime = 10 * time.Second
-	// quicHandshakes is how many clients of a listener may be at that; more are refused. From
-	// quicSuspicious on each of them has to show first that it receives at its address.
-	quicHandshakes = 1024
-	quicSuspicious = 128
 	// quicStreamBytes and quicConnBytes bound what a peer may send before it is read.
 	quicStreamBytes = 512 << 10
 	quicConnBytes   = 768 << 10
@@ -177,10 +173,10 @@ func listenQUIC(u *url.URL, o Options) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &quicListener{socket: socket, accepted: make(chan accepted)}
+	l := &quicListener{socket: socket, accepted: make(chan accepted), crowd: newQUICCrowd(o.PerAddress), failed: o.TLSRefused}
 	l.life, l.end = context.WithCancel(context.Background())
 	l.transport = &quic.Transport{Conn: socket, ConnContext: l.begin,
-		VerifySourceAddress: func(net.Addr) bool { return l.pending.Load() >= quicSuspicious }}
+		VerifySourceAddress: func(net.Addr) bool { return l.crowd.suspicious() }}
 	if l.inner, err = l.transport.Listen(quicTLS(o.TLS), quicConfig(1)); err != nil {
 		socket.Close()
 		return nil, err
@@ -196,7 +192,8 @@ type quicListener struct {
 	transport *quic.Transport
 	inner     *quic.Listener
 	accepted  chan accepted
-	pending   atomic.Int32 // connections without a stream
+	crowd     *quicCrowd
+	failed    func(remote net.Addr, err error) // may be nil
 
 	life context.Context // ends with Close
 	end  context.CancelFunc
@@ -205,23 +202,38 @@ type quicListener struct {
 	open int // connections, those without a stream included
 }
 
-// opened is the key of the function that ends a connection's place among those without a
-// stream.
-type opened struct{}
+// accepted is what Accept returns.
+type accepted struct {
+	nc  net.Conn
+	err error
+}
+
+// handshakeKey is the key of a connection's *quicHandshake.
+type handshakeKey struct{}
 
 // begin takes a place for a connection; it has it until it has its stream or has ended.
-func (l *quicListener) begin(ctx context.Context, _ *quic.ClientInfo) (context.Context, error) {
-	if l.pending.Add(1) > quicHandshakes {
-		l.pending.Add(-1)
-		return nil, errors.New("too many connections have not opened their stream yet")
+func (l *quicListener) begin(ctx context.Context, client *quic.ClientInfo) (context.Context, error) {
+	h, err := l.crowd.enter(client.RemoteAddr, client.AddrVerified)
+	if err != nil {
+		l.refuse(client.RemoteAddr, err)
+		return nil, err
 	}
 	l.count(1)
-	release := sync.OnceFunc(func() { l.pending.Add(-1) })
 	context.AfterFunc(ctx, func() {
-		release()
+		if err := h.end(context.Cause(ctx)); err != nil {
+			l.refuse(h.remote, err)
+		}
 		l.count(-1)
 	})
-	return context.WithValue(ctx, opened{}, release), nil
+	return context.WithValue(ctx, handshakeKey{}, h), nil
+}
+
+// refuse tells that a client has come to no stream, and why. The limit of addresses has told
+// itself.
+func (l *quicListener) refuse(remote net.Addr, err error) {
+	if l.failed != nil && l.life.Err() == nil && err != errQUICAddress {
+		l.failed(remote, err)
+	}
 }
 
 // count counts connections. The socket is closed when there are none and the listener is closed.
@@ -282,13 +294,19 @@ func (l *quicListener) deliver(a accepted) bool {
 func (l *quicListener) openStream(conn *quic.Conn) {
 	ctx, cancel := context.WithTimeout(l.life, quicTime)
 	defer cancel()
-	stream, err := conn.AcceptStream(ctx)
-	if release, ok := conn.Context().Value(opened{}).(func()); ok {
-		defer release()
-	}
-	if err != nil || !l.deliver(accepted{newQUIC(conn, stream), nil}) {
+	h := conn.Context().Value(handshakeKey{}).(*quicHandshake)
+	defer h.leave()
+	if h.connected(conn) != nil {
 		conn.CloseWithError(0, "")
+		return
 	}
+	stream, err := conn.AcceptStream(ctx)
+	if err != nil {
+		h.fails(err)
+	} else if h.open() && l.deliver(accepted{newQUIC(conn, stream), nil}) {
+		return
+	}
+	conn.CloseWithError(0, "")
 }
 
 // checkQUIC is checkTCP for the other protocol.

@@ -218,9 +218,12 @@ func TestQUICRefused(t *testing.T) {
 		defer silent.CloseWithError(0, "")
 	}
 	p.connect()
-	if got := p.l.(*quicListener).pending.Load(); got != quicSuspicious+10 {
+	crowd := p.l.(*quicListener).crowd
+	crowd.mu.Lock()
+	if got := len(crowd.all); got != quicSuspicious+10 {
 		t.Errorf("connections without a stream: got %d, want %d", got, quicSuspicious+10)
 	}
+	crowd.mu.Unlock()
 	if _, err := Listen("quic://127.0.0.1:0", Options{}); err == nil || !strings.Contains(err.Error(), "there is no certificate") {
 		t.Errorf("without a certificate: got %v", err)
 	}

@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"syscall"
 	"time"
+
+	"github.com/colibri-mqtt/colibri/internal/accept"
 )
 
 const (
@@ -17,6 +19,8 @@ const (
 	DefaultTLSPort = "8883"
 	// webSocketTLSPort is the one of https, as in every URL that begins with wss://.
 	webSocketTLSPort = "443"
+	// handshakeTime is how long a client may take for the handshake of a listener.
+	handshakeTime = 10 * time.Second
 )
 
 // TLS is a Network Connection inside TLS, whose handshake is over. One goroutine may read, any
@@ -26,6 +30,9 @@ type TLS struct {
 	*tls.Conn
 	below *below
 }
+
+// NetConn returns the connection below.
+func (c *TLS) NetConn() net.Conn { return c.below.Conn }
 
 // below is the connection under that of crypto/tls.
 type below struct {
@@ -86,7 +93,8 @@ func (c *TLS) ReadThrough(read func([]byte) (int, error), b []byte) (int, error)
 // ListenTLS returns a listener whose Accept returns a *[TLS] for each connection of l whose
 // handshake was completed. It takes l over. refused is told of the others; see Options.
 func ListenTLS(l net.Listener, config *tls.Config, refused func(remote net.Addr, err error)) net.Listener {
-	return listenHandshake(l, "tls", func(nc net.Conn) (net.Conn, error) { return acceptTLS(nc, config) }, refused)
+	open := func(w *accept.Watched) (net.Conn, error) { return acceptTLS(w, config) }
+	return accept.Handshakes{Network: "tls", Time: handshakeTime, Open: open, Failed: refused}.Listen(l)
 }
 
 // acceptTLS does the handshake of the server. Who does not speak TLS is told so, as far as it
@@ -96,6 +104,7 @@ func acceptTLS(nc net.Conn, config *tls.Config) (net.Conn, error) {
 	c := tls.Server(under, config)
 	err := c.Handshake()
 	if err == nil {
+		under.Conn = accept.Unwatched(nc)
 		return &TLS{c, under}, nil
 	}
 	if header, ok := errors.AsType[tls.RecordHeaderError](err); ok && header.Conn != nil {

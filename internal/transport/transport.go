@@ -24,6 +24,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/colibri-mqtt/colibri/internal/accept"
 )
 
 // DefaultPort is the TCP port registered for MQTT.
@@ -40,22 +42,32 @@ type Options struct {
 	// Wrap, if it is not nil, takes the listener of the sockets over and returns the one
 	// whose connections carry TLS, WebSocket or MQTT, such as one that lets some in only.
 	Wrap func(net.Listener) net.Listener
+	// PerAddress counts the connections of a listener by their addresses, before any
+	// handshake but that of Wrap; nil for none.
+	PerAddress *accept.Addresses
 	// WebSocket is for listeners of WebSocket.
 	WebSocket WebSocketOptions
 	// TLS is for the schemes with TLS. A listener needs it. Without it a client trusts
 	// the CAs of its system, and without a ServerName in it the host of the URL is meant.
 	TLS *tls.Config
 	// TLSRefused is told why a connection of a listener has not got over the handshake of
-	// TLS. It is called by many goroutines, and must return soon. Nil discards it.
+	// TLS or QUIC, [accept.ErrCrowded] among others. It is called by many goroutines, and
+	// must return soon. Nil discards it.
 	TLSRefused func(remote net.Addr, err error)
 }
 
 // wrapped returns what stands in the place of a listener of sockets.
 func (o *Options) wrapped(l net.Listener, err error) (net.Listener, error) {
-	if err != nil || o.Wrap == nil {
-		return l, err
+	if err != nil {
+		return nil, err
 	}
-	return o.Wrap(l), nil
+	if o.Wrap != nil {
+		l = o.Wrap(l)
+	}
+	if o.PerAddress != nil {
+		l = o.PerAddress.Listen(l)
+	}
+	return l, nil
 }
 
 // scheme is one kind of transport.

@@ -48,6 +48,9 @@ func newWebSocket(nc net.Conn, state ws.State, early []byte) *WebSocket {
 	return &WebSocket{Conn: nc, client: state.ClientSide(), in: unframer{state: state}, early: early}
 }
 
+// NetConn returns the connection below.
+func (c *WebSocket) NetConn() net.Conn { return c.Conn }
+
 // Read reads what binary frames carry. The end is io.EOF, or a *[Closed] when the peer
 // has named another reason than that it is done.
 func (c *WebSocket) Read(b []byte) (int, error) {

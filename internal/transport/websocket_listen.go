@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/gobwas/ws"
+
+	"github.com/colibri-mqtt/colibri/internal/accept"
 )
 
 // WebSocketOptions are the choices of a listener for WebSocket. The zero value is ready
@@ -23,8 +25,8 @@ type WebSocketOptions struct {
 	// HeaderBytes limits the HTTP request that opens a connection; 0 stands for 4,096, the
 	// least is 512.
 	HeaderBytes int
-	// Refused is told why a connection has not become a WebSocket. It is called by many
-	// goroutines, and must return soon. Nil discards it.
+	// Refused is told why a connection has not become a WebSocket, [accept.ErrCrowded] among
+	// others. It is called by many goroutines, and must return soon. Nil discards it.
 	Refused func(remote net.Addr, err error)
 }
 
@@ -54,7 +56,8 @@ func ListenWebSocket(l net.Listener, path string, o WebSocketOptions) net.Listen
 		path = ""
 	}
 	w := &webSocketServer{path: path, o: o}
-	return listenHandshake(l, "ws", w.open, o.Refused)
+	open := func(nc *accept.Watched) (net.Conn, error) { return w.open(nc) }
+	return accept.Handshakes{Network: "ws", Time: handshakeTime, Open: open, Failed: o.Refused}.Listen(l)
 }
 
 // webSocketServer answers the requests that clients of a listener open WebSockets with.
@@ -69,7 +72,7 @@ func (l *webSocketServer) open(nc net.Conn) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newWebSocket(nc, ws.StateServerSide, early), nil
+	return newWebSocket(accept.Unwatched(nc), ws.StateServerSide, early), nil
 }
 
 // handshake answers the request of nc. early is what came behind the request.

@@ -148,7 +148,7 @@ func (c *Checker) Check(ctx context.Context, r *broker.ConnectRequest) (auth.Ver
 
 // ask returns the question about r.
 func ask(r *broker.ConnectRequest) *question {
-	q := &question{UserName: r.UserName, Password: string(r.Password), ClientID: r.ClientID, Protocol: r.Version.String(), TLS: r.TLS != nil}
+	q := &question{UserName: r.UserName, Password: string(r.Password), ClientID: r.ClientID, Protocol: r.Version.String(), TLS: r.TLS != nil || r.ProxiedTLS != nil}
 	if r.Assigned {
 		q.ClientID = ""
 	}
@@ -159,6 +159,8 @@ func ask(r *broker.ConnectRequest) *question {
 	}
 	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
 		q.CertName = r.TLS.VerifiedChains[0][0].Subject.CommonName
+	} else if r.TLS == nil && r.ProxiedTLS != nil {
+		q.CertName = r.ProxiedTLS.CommonName
 	}
 	return q
 }
