@@ -14,6 +14,34 @@ import (
 	"github.com/colibri-mqtt/colibri/internal/certtest"
 )
 
+// TestProxiedCertificate takes User Names from what a proxy tells.
+func TestProxiedCertificate(t *testing.T) {
+	right := &broker.ProxiedTLS{Verified: true, CommonName: "pump-7"}
+	for _, c := range []struct {
+		name    string
+		checker Certificate
+		tls     *tls.ConnectionState
+		proxied *broker.ProxiedTLS
+		verdict Verdict
+		want    string // the User Name, or a part of the error
+	}{
+		{"a Common Name", Certificate{}, nil, right, Allow, "pump-7"},
+		{"a Common Name that was not verified", Certificate{}, nil, &broker.ProxiedTLS{CommonName: "pump-7"}, Deny, "and there is none"},
+		{"not verified, and none is needed", Certificate{Optional: true}, nil, &broker.ProxiedTLS{CommonName: "pump-7"}, Pass, "admin"},
+		{"no header", Certificate{}, nil, nil, Deny, "and there is none"},
+		{"no Common Name", Certificate{Optional: true}, nil, &broker.ProxiedTLS{Verified: true}, Deny, "tells no Common Name"},
+		{"a Common Name with a zero", Certificate{}, nil, &broker.ProxiedTLS{Verified: true, CommonName: "a\x00b"}, Deny, "cannot be a User Name"},
+		{"the subject", Certificate{Subject: true}, nil, right, Deny, "a proxy tells the Common Name only"},
+		{"TLS of our own, without a certificate", Certificate{}, &tls.ConnectionState{}, right, Deny, "and there is none"},
+	} {
+		r := &broker.ConnectRequest{HasUserName: true, UserName: "admin", TLS: c.tls, ProxiedTLS: c.proxied}
+		v, err := c.checker.Check(t.Context(), r)
+		if v != c.verdict || v == Deny && !strings.Contains(err.Error(), c.want) || v != Deny && (err != nil || r.UserName != c.want) {
+			t.Errorf("%s: got %v, %v and the User Name %q, want %v and %q", c.name, v, err, r.UserName, c.verdict, c.want)
+		}
+	}
+}
+
 // TestCertificate takes User Names from certificates. The subjects are those that openssl
 // prints with -nameopt RFC2253.
 func TestCertificate(t *testing.T) {

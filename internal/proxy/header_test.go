@@ -123,6 +123,8 @@ func TestParseWrong(t *testing.T) {
 		{"TLS", "\x16\x03\x01\x02\x00\x01", "speaks TLS without one"},
 		{"HTTP", "GET / HTTP/1.1\r\n", "sends something else"},
 		{"HTTP with a P", "PUT / HTTP/1.1\r\n", "sends something else"},
+		{"v2 with two records about TLS", v2(1, 0x11, four, record(typeTLS, "\x01\x00\x00\x00\x00"), record(typeTLS, "\x07\x00\x00\x00\x00")), "two records about TLS"},
+		{"v2 with two names", v2(1, 0x11, four, record(typeTLS, "\x07\x00\x00\x00\x00"+record(typeTLSName, "pump\xFF")+record(typeTLSName, "admin"))), "two Common Names"},
 		{"v1 in small letters", "proxy UNKNOWN\r\n", "sends something else"},
 		{"v1, 108 bytes", "PROXY UNKNOWN " + strings.Repeat("f", 92) + "\r\n", "longer than the 107 bytes"},
 		{"v1 without an end", "PROXY UNKNOWN " + strings.Repeat("f", 1000), "longer than the 107 bytes"},

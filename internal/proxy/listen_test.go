@@ -55,6 +55,7 @@ func closed(nc net.Conn) bool {
 
 func TestListen(t *testing.T) {
 	const header, tls = "PROXY TCP4 192.0.2.1 192.0.2.2 40000 1883\r\n", "\x01\x00\x00\x00\x00"
+	const rightCertificate, wrongCertificate = "\x07\x00\x00\x00\x00", "\x07\x00\x00\x00\x13"
 	for _, c := range []struct {
 		name, from, sends string
 		o                 Options
@@ -75,6 +76,14 @@ func TestListen(t *testing.T) {
 		{"no header", "127.0.0.1:5", "\x10\x0C\x00\x04MQTT", Options{Version: 1}, "", "speaks MQTT without one"},
 		{"no TLS", "127.0.0.1:5", v2(1, 0x11, four), Options{Version: 2, RequireTLS: true}, "", "proxy_protocol_v2_require_tls wants that"},
 		{"no TLS, as it is local", "127.0.0.1:5", v2(0, 0), Options{Version: 2, RequireTLS: true}, "", "proxy_protocol_v2_require_tls wants that"},
+		{"no certificate", "127.0.0.1:5", v2(1, 0x11, four, record(typeTLS, tls)), Options{Version: 2, RequireCertificate: true}, "", "has shown the proxy a certificate, and require_certificate wants that"},
+		{"no TLS, and so no certificate", "127.0.0.1:5", v2(1, 0x11, four), Options{Version: 2, RequireCertificate: true}, "", "has shown the proxy a certificate, and require_certificate wants that"},
+		{"local, and so no certificate", "127.0.0.1:5", v2(0, 0), Options{Version: 2, RequireCertificate: true}, "", "has shown the proxy a certificate, and require_certificate wants that"},
+		{"a wrong certificate", "127.0.0.1:5", v2(1, 0x11, four, record(typeTLS, wrongCertificate)), Options{Version: 2, RequireCertificate: true}, "", "which the proxy has not found right"},
+		{"a wrong certificate where none is needed", "127.0.0.1:5", v2(1, 0x11, four, record(typeTLS, wrongCertificate)), Options{Version: 2, RefuseUnverified: true}, "", "which the proxy has not found right"},
+		{"a wrong certificate that nobody looks at", "127.0.0.1:5", v2(1, 0x11, four, record(typeTLS, wrongCertificate)), Options{Version: 2}, "192.0.2.1:40000", ""},
+		{"a certificate", "127.0.0.1:5", v2(1, 0x11, four, record(typeTLS, rightCertificate)), Options{Version: 2, RequireCertificate: true}, "192.0.2.1:40000", ""},
+		{"none, and none is needed", "127.0.0.1:5", v2(1, 0x11, four, record(typeTLS, tls)), Options{Version: 2, RefuseUnverified: true}, "192.0.2.1:40000", ""},
 		{"TLS", "127.0.0.1:5", v2(1, 0x11, four, record(typeTLS, tls)), Options{Version: 2, RequireTLS: true}, "192.0.2.1:40000", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

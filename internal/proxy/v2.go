@@ -106,6 +106,7 @@ func unixAddr(path []byte) net.Addr {
 
 // records reads the records (type, length, value) of the whole header.
 func (h *Header) records(b, whole []byte) error {
+	told := false
 	return eachRecord(b, func(kind byte, value []byte) error {
 		switch kind {
 		case typeCRC32C:
@@ -113,6 +114,10 @@ func (h *Header) records(b, whole []byte) error {
 				return wrong("its checksum is wrong")
 			}
 		case typeTLS:
+			if told {
+				return wrong("it has two records about TLS")
+			}
+			told = true
 			return h.readTLS(value)
 		}
 		return nil
@@ -158,11 +163,14 @@ func (h *Header) readTLS(b []byte) error {
 	t := &TLS{Certificate: b[0]&clientCertificate != 0}
 	t.Verified = t.Certificate && binary.BigEndian.Uint32(b[1:]) == 0
 	h.TLS = t
+	named := false
 	return eachRecord(b[5:], func(kind byte, value []byte) error {
-		if !utf8.Valid(value) {
-			return nil // names in other encodings are no names to us
+		if kind == typeTLSName && named {
+			return wrong("it tells two Common Names of the client's certificate")
 		}
+		named = named || kind == typeTLSName
 		switch {
+		case !utf8.Valid(value): // names in other encodings are no names to us
 		case kind == typeTLSVersion:
 			t.Version = string(value)
 		case kind == typeTLSName && t.Verified:

@@ -35,12 +35,17 @@ type quicHandshake struct {
 	origin netip.Addr
 
 	// crowd.mu guards these.
-	conn    *quic.Conn // nil until TLS is done
-	since   time.Time  // when that was
-	opened  bool       // it has its stream
-	settled bool       // it has no place any more
-	counted bool       // in perAddress
-	err     error      // why it was ended; nil when it was not we
+	conn    quicConn  // nil until TLS is done
+	since   time.Time // when that was
+	opened  bool      // it has its stream
+	settled bool      // it has no place any more
+	counted bool      // in perAddress
+	err     error     // why it was ended; nil when it was not we
+}
+
+// quicConn is what ends a connection, a *quic.Conn.
+type quicConn interface {
+	CloseWithError(code quic.ApplicationErrorCode, reason string) error
 }
 
 // quicCrowd is the clients of one listener without a stream.
@@ -123,7 +128,7 @@ func (c *quicCrowd) remove(h *quicHandshake) {
 }
 
 // connected notes that the TLS of h is done. An error says that it has to end.
-func (h *quicHandshake) connected(conn *quic.Conn) error {
+func (h *quicHandshake) connected(conn quicConn) error {
 	h.crowd.mu.Lock()
 	defer h.crowd.mu.Unlock()
 	h.conn, h.since = conn, time.Now()
