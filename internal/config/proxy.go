@@ -59,6 +59,8 @@ func checkProxies(c *Config) error {
 			return mistake("proxy_protocol_v2_require_tls", "this listener has proxy_protocol_v2_require_tls, which only version 2 can satisfy; add 'enable_proxy_protocol 2', or take it out")
 		case len(p.From) > 0 && p.Version == 0:
 			return mistake("colibri_proxy_from", "this listener has colibri_proxy_from and does not read the PROXY protocol; add 'enable_proxy_protocol 2', or take it out")
+		case p.Version > 0 && len(p.From) == 0 && l.Path == "" && (l.TLS.RequireCertificate || l.TLS.OptionalCertificate) && !l.TLS.On():
+			c.Warnings = append(c.Warnings, Warning{l.File, l.Line, "this listener has enable_proxy_protocol without colibri_proxy_from, so everybody on this machine and in private networks may say of himself whose certificate he has; add 'colibri_proxy_from NETWORK' with those of your proxies"})
 		case p.Version > 0 && len(p.From) == 0 && l.Path == "":
 			c.Warnings = append(c.Warnings, Warning{l.File, l.Line, "this listener has enable_proxy_protocol without colibri_proxy_from, so only proxies on this machine and in private networks may connect to it; add 'colibri_proxy_from NETWORK' with those of yours"})
 		}

@@ -87,4 +87,10 @@ func TestProxiedCertificate(t *testing.T) {
 			t.Errorf("%q: got %+v, %v", more, got, err)
 		}
 	}
+	for _, asked := range []string{"require_certificate true\n", "colibri_optional_certificate true\n"} {
+		got, err := readText("listener 1883\nenable_proxy_protocol 2\n" + asked)
+		if err != nil || len(got.Warnings) != 1 || !strings.Contains(got.Warnings[0].Text, "may say of himself whose certificate he has; add 'colibri_proxy_from NETWORK'") {
+			t.Errorf("%swithout networks: got %+v, %v, want a warning", asked, got, err)
+		}
+	}
 }
