@@ -40,6 +40,7 @@ type quicHandshake struct {
 	opened  bool      // it has its stream
 	settled bool      // it has no place any more
 	counted bool      // in perAddress
+	ended   bool      // end was called
 	err     error     // why it was ended; nil when it was not we
 }
 
@@ -74,30 +75,31 @@ var errQUICAddress = errors.New("its address has as many connections as it may h
 // address: only then it counts as a connection of it.
 func (c *quicCrowd) enter(remote net.Addr, verified bool) (*quicHandshake, error) {
 	h := &quicHandshake{crowd: c, remote: remote, origin: accept.AddressOf(remote)}
-	if verified && !h.countOnce() {
-		return nil, errQUICAddress
+	if verified && c.perAddress != nil {
+		if !c.perAddress.Take(remote) {
+			return nil, errQUICAddress
+		}
+		h.counted = true
 	}
+	if c.add(h) {
+		return h, nil
+	}
+	if h.counted {
+		c.perAddress.GiveBack(remote)
+	}
+	return nil, accept.ErrCrowded
+}
+
+// add gives h a place; false when there is none.
+func (c *quicCrowd) add(h *quicHandshake) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.count[h.origin] >= quicOfAddress || len(c.all) >= quicHandshakes && !c.makeRoom(time.Now()) {
-		if h.counted {
-			c.perAddress.GiveBack(remote)
-		}
-		return nil, accept.ErrCrowded
+		return false
 	}
 	c.all[h] = struct{}{}
 	c.count[h.origin]++
-	return h, nil
-}
-
-// countOnce counts h as a connection of its address, once; false when that has too many. The
-// caller holds mu, or is alone with h.
-func (h *quicHandshake) countOnce() bool {
-	if h.counted || h.crowd.perAddress == nil {
-		return true
-	}
-	h.counted = h.crowd.perAddress.Take(h.remote)
-	return h.counted
+	return true
 }
 
 // makeRoom ends the client that has had a connection for the longest time, and no stream; false
@@ -127,15 +129,34 @@ func (c *quicCrowd) remove(h *quicHandshake) {
 	h.settled = true
 }
 
-// connected notes that the TLS of h is done. An error says that it has to end.
+// connected notes that the TLS of h is done, so that its address is known. An error says that
+// it has to end.
 func (h *quicHandshake) connected(conn quicConn) error {
+	addresses := h.crowd.perAddress
+	h.crowd.mu.Lock()
+	h.conn, h.since = conn, time.Now()
+	count := addresses != nil && !h.counted
+	h.crowd.mu.Unlock()
+	if !count {
+		return nil
+	}
+	late, err := h.counts(addresses.Take(h.remote))
+	if late {
+		addresses.GiveBack(h.remote)
+	}
+	return err
+}
+
+// counts notes whether there was room for h among the connections of its address. late says that
+// it has ended meanwhile.
+func (h *quicHandshake) counts(taken bool) (late bool, err error) {
 	h.crowd.mu.Lock()
 	defer h.crowd.mu.Unlock()
-	h.conn, h.since = conn, time.Now()
-	if !h.countOnce() {
+	if !taken && h.err == nil {
 		h.err = errQUICAddress
 	}
-	return h.err
+	h.counted = taken && !h.ended
+	return taken && h.ended, h.err
 }
 
 // open notes that h has its stream, and keeps its place until leave; false when it has given way.
@@ -168,10 +189,11 @@ func (h *quicHandshake) fails(err error) {
 // nil if it had its stream.
 func (h *quicHandshake) end(cause error) error {
 	h.crowd.mu.Lock()
-	defer h.crowd.mu.Unlock()
+	h.ended = true
 	if h.counted {
-		h.crowd.perAddress.GiveBack(h.remote)
+		defer h.crowd.perAddress.GiveBack(h.remote)
 	}
+	defer h.crowd.mu.Unlock()
 	switch {
 	case h.opened:
 		return nil
@@ -192,6 +214,9 @@ func quicFailure(err error) error {
 		const crypto = 0x100 // RFC 9001 section 4.8: an alert of TLS is behind it
 		if failed.Remote && failed.ErrorCode >= crypto && failed.ErrorCode < crypto+0x100 {
 			return &net.OpError{Op: "remote error", Err: tls.AlertError(failed.ErrorCode - crypto)}
+		}
+		if failed.Remote && (failed.ErrorCode == quic.ApplicationErrorErrorCode || failed.ErrorCode == quic.NoError) {
+			return errQUICNoStream
 		}
 		for _, cause := range failed.Unwrap() {
 			if cause != nil && cause != net.ErrClosed {
