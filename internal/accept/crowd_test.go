@@ -149,6 +149,28 @@ func TestCrowdSilent(t *testing.T) {
 	})
 }
 
+// TestCrowdOrder shows that of silent peers the one gives way that has waited longest, whatever
+// its place.
+func TestCrowdOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHall(t)
+		var all []net.Conn
+		for i := range places + 1 {
+			all = append(all, h.dial(fmt.Sprintf("192.0.2.1:%d", 1000+i)))
+			if i == places/2 {
+				all[0].Close() // a later one takes its place
+			}
+			synctest.Wait()
+			time.Sleep(time.Microsecond)
+		}
+		time.Sleep(silentTime)
+		h.dial("192.0.2.2:1")
+		h.wantCrowded("one more", "192.0.2.1:1001")
+		h.dial("192.0.2.2:2")
+		h.wantCrowded("two more", "192.0.2.1:1001", "192.0.2.1:1002")
+	})
+}
+
 // TestCrowdSlow shows that a peer that sends a byte now and then outlives a silent crowd that
 // comes again and again.
 func TestCrowdSlow(t *testing.T) {

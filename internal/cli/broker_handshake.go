@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"maps"
 	"net"
 	"net/netip"
 	"sync"
@@ -53,7 +54,7 @@ func (s *brokerServer) countedAddresses() *accept.Addresses {
 const (
 	failureLines, failureEach               = 100, time.Second
 	failureAddressLines, failureAddressEach = 20, 10 * time.Second
-	failureAddresses                        = 1024 // that are told apart at the same time
+	failureAddresses                        = 1024 // of which something is known at the same time
 	failurePause                            = 10 * time.Second
 )
 
@@ -80,10 +81,10 @@ type failures struct {
 
 	mu      sync.Mutex
 	all     allowance
-	from    map[netip.Addr]*allowance // the invalid address is for all that have no place
-	left    int                       // out, since the last line
-	last    broker.HandshakeFailed    // of these
-	waiting *time.Timer               // for the line about them; nil for none
+	from    map[netip.Addr]*allowance
+	left    int                    // out, since the last line
+	last    broker.HandshakeFailed // of these
+	waiting *time.Timer            // for the line about them; nil for none
 	closed  bool
 }
 
@@ -128,26 +129,20 @@ func (f *failures) allowed(e broker.HandshakeFailed, now time.Time) (left int, o
 	return f.take(), true
 }
 
-// of returns the allowance of an address. Those that are full again make room when there is
-// none. The caller holds mu.
+// of returns the allowance of an address. When there are many, those that are full again are
+// forgotten: f.all sees to it that few are not. The caller holds mu.
 func (f *failures) of(address netip.Addr, now time.Time) *allowance {
 	if a := f.from[address]; a != nil {
 		return a
 	}
 	if len(f.from) >= failureAddresses {
-		for other, a := range f.from {
-			if a.left(now, failureAddressLines, failureAddressEach) >= failureAddressLines {
-				delete(f.from, other)
-			}
-		}
+		maps.DeleteFunc(f.from, func(_ netip.Addr, a *allowance) bool {
+			return a.left(now, failureAddressLines, failureAddressEach) >= failureAddressLines
+		})
 	}
-	if len(f.from) >= failureAddresses {
-		address = netip.Addr{}
-	}
-	if f.from[address] == nil {
-		f.from[address] = &allowance{}
-	}
-	return f.from[address]
+	a := &allowance{}
+	f.from[address] = a
+	return a
 }
 
 // take returns how many were left out, which begin anew. The caller holds mu.
