@@ -38,8 +38,8 @@ func TestBrokerProxiedCertificate(t *testing.T) {
 		required = begin + "require_certificate true\n"
 		optional = begin + "allow_anonymous true\ncolibri_optional_certificate true\n"
 		closed   = "A connection from 127.0.0.1:[0-9]+ was closed: PROXY header: "
-		none     = closed + "it does not say that the client has shown the proxy a certificate, and require_certificate wants that[.]"
-		wrong    = closed + "it says that the client has shown a certificate which the proxy has not found right: give the client another one[.]"
+		none     = closed + "it does not say that the client 192.0.2.1:40000 has shown the proxy a certificate, and require_certificate wants that: give the client one, or have the proxy tell of it[.]"
+		wrong    = closed + "it says that the client 192.0.2.1:40000 has shown a certificate which the proxy has not found right: give the client another one[.]"
 	)
 	for _, c := range []struct {
 		name, config, header string

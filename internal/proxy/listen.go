@@ -130,9 +130,17 @@ func (o *Options) check(h Header) error {
 	case o.RequireTLS && h.TLS == nil:
 		return wrong("it does not say that the client has used TLS, and proxy_protocol_v2_require_tls wants that")
 	case o.RequireCertificate && (h.TLS == nil || !h.TLS.Certificate):
-		return wrong("it does not say that the client has shown the proxy a certificate, and require_certificate wants that")
+		return wrong("it does not say that the client%s has shown the proxy a certificate, and require_certificate wants that: give the client one, or have the proxy tell of it", h.who())
 	case (o.RequireCertificate || o.RefuseUnverified) && h.TLS != nil && h.TLS.Certificate && !h.TLS.Verified:
-		return wrong("it says that the client has shown a certificate which the proxy has not found right: give the client another one")
+		return wrong("it says that the client%s has shown a certificate which the proxy has not found right: give the client another one", h.who())
 	}
 	return nil
+}
+
+// who names the client, with a space before it; empty when h does not say.
+func (h *Header) who() string {
+	if h.Source == nil {
+		return ""
+	}
+	return " " + h.Source.String()
 }
