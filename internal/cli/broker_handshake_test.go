@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -106,7 +107,8 @@ func TestFailures(t *testing.T) {
 func TestFailuresAreCounted(t *testing.T) {
 	isolate(t)
 	f := newSecureFiles(t)
-	b := startConfigured(t, "persistence false\nallow_anonymous true\nsys_interval 1\nlistener 0 127.0.0.1\n"+f.listener("")+
+	control := filepath.Join(shortDirectory(t), "c")
+	b := startConfigured(t, "persistence false\nallow_anonymous true\nsys_interval 1\ncolibri_control "+control+"\nlistener 0 127.0.0.1\n"+f.listener("")+
 		"listener 0 127.0.0.1\nprotocol websockets\n"+"listener 0 127.0.0.1\nenable_proxy_protocol 1\ncolibri_proxy_from 127.0.0.1\n"+f.listener("protocol quic\n"))
 	const at = `listening on  127\.0\.0\.1:(\d+) .*\n`
 	ports := b.until(`.*` + at + `.*` + at + `.*` + at + `.*` + at + `.*` + at)[1:]
@@ -122,6 +124,10 @@ func TestFailuresAreCounted(t *testing.T) {
 		if exit != exitOK || stdout != "1\n" {
 			t.Errorf("%s: got exit %d, %q, %q, want that 1 has failed", name, exit, stdout, stderr)
 		}
+	}
+	if exit, stdout, stderr := call(t, "colibri", "top", "--control", control, "--once", "--every", "0.1"); exit != exitOK ||
+		!strings.Contains(stdout, "; failed handshakes: PROXY header 1, QUIC 1, TLS 1, WebSocket 1\n") {
+		t.Errorf("top: got exit %d, %s%s", exit, stdout, stderr)
 	}
 	b.end()
 }

@@ -53,6 +53,7 @@ type topReport struct {
 	DroppedRate  float64          `json:"dropped_rate"` // of all but withheld ones
 	Limited      map[string]int64 `json:"limited"`      // times that a limit was reached
 	Refused      map[string]int64 `json:"refused"`      // connections, by Reason Code
+	Handshakes   map[string]int64 `json:"handshakes"`   // that have failed, by protocol
 	Disconnected map[string]int64 `json:"disconnected"` // clients, by reason
 
 	Clients []topClient `json:"clients"` // the busiest first
@@ -198,6 +199,7 @@ func (t *topWatch) report(now time.Time) *topReport {
 		Received: topTrafficOf(&s.Received, s.PublishReceived, &t.last.Received, t.last.PublishReceived, seconds),
 		Sent:     topTrafficOf(&s.Sent, s.PublishSent, &t.last.Sent, t.last.PublishSent, seconds),
 		Dropped:  make(map[string]int64), Limited: make(map[string]int64), Refused: make(map[string]int64),
+		Handshakes:   make(map[string]int64),
 		Disconnected: t.server.ends.all(),
 		Clients:      []topClient{},
 	}
@@ -213,6 +215,9 @@ func (t *topWatch) report(now time.Time) *topReport {
 	}
 	for limit, n := range s.Limited {
 		r.Limited[limit.String()] = n
+	}
+	for handshake, n := range s.Handshakes {
+		r.Handshakes[handshake.String()] = n
 	}
 	for code, n := range s.Refused {
 		r.Refused[code.String()] = n

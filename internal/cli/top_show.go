@@ -22,7 +22,11 @@ func (r *topReport) lines(columns, clients int) []string {
 	add("waiting   %d queued, %d packets (%s) on their way", r.Queued, r.Outgoing, amount(float64(r.OutgoingBytes)))
 	add("memory    heap %s, of which %d Retained Messages %s", amount(float64(r.HeapBytes)), r.Retained, amount(float64(r.RetainedBytes)))
 	add("dropped   %s/s  %s", rate(r.DroppedRate), most(r.Dropped))
-	add("refused   %s", most(r.Refused))
+	handshakes := ""
+	if len(r.Handshakes) > 0 {
+		handshakes = "; failed handshakes: " + most(r.Handshakes)
+	}
+	add("refused   %s%s", most(r.Refused), handshakes)
 	add("left      %s", most(r.Disconnected))
 	add("limits    %s", most(r.Limited))
 	add("")
