@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"syscall"
 )
 
@@ -99,9 +100,8 @@ func (l *counted) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		remote := nc.RemoteAddr()
-		if l.addresses.Take(remote) {
-			return &Conn{Conn: nc, leave: sync.OnceFunc(func() { l.addresses.GiveBack(remote) })}, nil
+		if l.addresses.Take(nc.RemoteAddr()) {
+			return &Conn{Conn: nc, addresses: l.addresses}, nil
 		}
 		nc.Close()
 	}
@@ -110,12 +110,15 @@ func (l *counted) Accept() (net.Conn, error) {
 // Conn is a connection that is counted until Close.
 type Conn struct {
 	net.Conn
-	leave func()
+	addresses *Addresses
+	closed    atomic.Bool
 }
 
 // Close ends the connection, and gives its place back.
 func (c *Conn) Close() error {
-	c.leave()
+	if !c.closed.Swap(true) {
+		c.addresses.GiveBack(c.RemoteAddr())
+	}
 	return c.Conn.Close()
 }
 

@@ -141,7 +141,8 @@ func (c *crowd) victim(now time.Time) (victim *Watched, wait time.Duration) {
 	return victim, wait
 }
 
-// patience is how long w may wait for its peer. The caller holds mu.
+// patience is how long w may wait for its peer; most says that no address has more handshakes
+// than that of w. The caller holds mu.
 func (w *Watched) patience(most bool) time.Duration {
 	switch {
 	case w.over:

@@ -52,8 +52,8 @@ func (s *brokerServer) countedAddresses() *accept.Addresses {
 // Of lines about handshakes that fail so many are written at once, and then one in each such
 // time: in all, and about one address. Who scans ports cannot fill the log.
 const (
-	failureLines, failureEach               = 100, time.Second
-	failureAddressLines, failureAddressEach = 20, 10 * time.Second
+	failureLines, failureEach               = 200, time.Second
+	failureAddressLines, failureAddressEach = 50, 10 * time.Second
 	failureAddresses                        = 1024 // of which something is known at the same time
 	failurePause                            = 10 * time.Second
 )

@@ -65,7 +65,7 @@ func TestFailures(t *testing.T) {
 			t.Errorf("one address: got %d lines, want %d; the first is %q", len(got), failureAddressLines, got[0])
 		}
 		f.fail("192.0.2.2:7", 1)
-		if got := f.lines(); len(got) != 1 || got[0] != "A connection from 192.0.2.2:7 was closed: it is number 0; 980 more were left out before." {
+		if got := f.lines(); len(got) != 1 || got[0] != "A connection from 192.0.2.2:7 was closed: it is number 0; 950 more were left out before." {
 			t.Errorf("another address: got %q", got)
 		}
 		f.fail("192.0.2.1:8", 3)
