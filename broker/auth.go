@@ -146,7 +146,7 @@ var errAuthTooLarge = &colibri.Error{Op: "AUTH", Code: colibri.PacketTooLarge, R
 // authenticate lets the method that p names decide about r. It reads the AUTH packets of
 // the client, of which early is the beginning, and returns what came behind the last one.
 // The Network Connection has its deadline.
-func (b *Broker) authenticate(ctx context.Context, nc net.Conn, p *packet.Connect, r *ConnectRequest, early []byte) (*authentication, []byte, error) {
+func (b *Broker) authenticate(ctx context.Context, nc net.Conn, v *visitor, p *packet.Connect, r *ConnectRequest, early []byte) (*authentication, []byte, error) {
 	name, _ := p.Properties.Value(colibri.AuthenticationMethod)
 	method := b.methods[name]
 	if method == nil {
@@ -173,11 +173,12 @@ func (b *Broker) authenticate(ctx context.Context, nc net.Conn, p *packet.Connec
 		}
 		_, err = nc.Write(more)
 		b.counters.sent(packet.AUTH, len(more))
+		v.see(true, more, &packet.Auth{}, "")
 		if err != nil {
 			return nil, nil, &departed{err}
 		}
 		var auth *packet.Auth
-		if auth, early, err = b.readAuth(nc, early); err != nil {
+		if auth, early, err = b.readAuth(nc, v, early); err != nil {
 			switch {
 			case ctx.Err() != nil:
 				err = authOver(ctx)
@@ -230,7 +231,7 @@ func (a *authentication) checkAuth(p *packet.Auth, code colibri.ReasonCode) erro
 // readAuth reads the next packet of a client whose CONNECT is not answered yet: an AUTH,
 // or a DISCONNECT [MQTT-3.1.2-30], which departs. buf is what has come of it, rest
 // what came behind it. The packet keeps its memory.
-func (b *Broker) readAuth(nc net.Conn, buf []byte) (p *packet.Auth, rest []byte, err error) {
+func (b *Broker) readAuth(nc net.Conn, v *visitor, buf []byte) (p *packet.Auth, rest []byte, err error) {
 	for {
 		kind, size, err := packet.Size(buf)
 		switch {
@@ -244,7 +245,9 @@ func (b *Broker) readAuth(nc net.Conn, buf []byte) (p *packet.Auth, rest []byte,
 			return nil, nil, b.authBytes(size)
 		case len(buf) >= size:
 			b.counters.received(kind, size)
-			return decodeAuth(bytes.Clone(buf[:size]), buf[size:])
+			p, rest, err := decodeAuth(bytes.Clone(buf[:size]), buf[size:])
+			v.see(false, buf[:size], &packet.Auth{}, "")
+			return p, rest, err
 		}
 		var chunk [512]byte
 		n, err := nc.Read(chunk[:])
@@ -348,6 +351,7 @@ func (c *conn) reauthStep(x *exchange, data []byte) {
 	}
 	a.mu.Unlock()
 	c.broker.counters.sent(packet.AUTH, len(reply))
+	c.sent(reply, &packet.Auth{}, "")
 	if c.out.add(func(b []byte) []byte { return append(b, reply...) }) {
 		w := writers.Get().(*writer)
 		c.flush(w)

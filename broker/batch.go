@@ -45,8 +45,11 @@ type batch struct {
 	unheard   int // messages of the connection that no Subscription matched
 	withheld  int // matches of the message at hand that may not receive it
 
-	tally tally // what went over the road since the last flush
-	own   bool  // it publishes $SYS
+	tally    tally      // what went over the road since the last flush
+	trail    trail      // of the flight recorder
+	captures []*Capture // that were going on when the batch began
+	small    []byte     // an acknowledgement, for the two above
+	own      bool       // it publishes $SYS
 }
 
 const (
@@ -56,10 +59,11 @@ const (
 
 func (b *Broker) takeBatch() *batch {
 	if batch, ok := b.batches.Get().(*batch); ok {
-		batch.conn = nil
+		batch.conn, batch.captures = nil, b.captures.list()
 		return batch
 	}
-	return &batch{broker: b, buf: make([]byte, batchBytes), writer: newWriter(), reader: newDescriptorReader(), tally: b.counters.newTally()}
+	return &batch{broker: b, buf: make([]byte, batchBytes), writer: newWriter(), reader: newDescriptorReader(), tally: b.counters.newTally(),
+		trail: b.recorder.newTrail(), captures: b.captures.list()}
 }
 
 func (b *batch) giveBack() { b.broker.batches.Put(b) }
@@ -134,6 +138,7 @@ func (c *conn) walk(b *batch, data []byte) (n int, err error) {
 	c.walking.Lock()
 	defer c.walking.Unlock()
 	defer c.broker.decisions.end(c.broker.decisions.begin())
+	b.captures = c.broker.captures.list()
 	n, err = c.readAndDecide(b, data)
 	b.recordAndReply()
 	return n, err
@@ -157,6 +162,9 @@ func (c *conn) readAndDecide(b *batch, data []byte) (n int, err error) {
 			return n, c.broker.authBytes(size)
 		}
 		if size > c.broker.limits.PacketBytes {
+			if b.watched() {
+				b.sawReceived(c, data[n:n+min(size, len(data)-n)], size, nil)
+			}
 			return n, &colibri.Error{Op: "packet", Code: colibri.PacketTooLarge,
 				Err: fmt.Errorf("%d bytes, and this Server takes %d", size, c.broker.limits.PacketBytes)}
 		}
@@ -166,6 +174,9 @@ func (c *conn) readAndDecide(b *batch, data []byte) (n int, err error) {
 		p, _, err := b.decoder.Decode(data[n:n+size], c.version)
 		if err == io.ErrUnexpectedEOF {
 			err = errors.New("packet: shorter than its Fixed Header says")
+		}
+		if b.watched() {
+			b.sawReceived(c, data[n:n+size], size, p)
 		}
 		if err != nil {
 			return n, err
@@ -281,6 +292,7 @@ func (b *batch) flush() {
 		c.readBytes.Add(int64(b.tally.in.bytes))
 	}
 	b.tally.flush()
+	b.trail.flush()
 	if b.unheard > 0 {
 		var publisher *liveSession
 		if b.conn != nil {

@@ -34,6 +34,8 @@ type Broker struct {
 	disconnectDenied    bool
 	checkPayloads       bool
 	responseInformation func(ClientInfo) string
+	explain             func(error) string
+	secretUserNames     bool
 
 	registry    registry
 	router      *router.Router[*liveSession]
@@ -55,6 +57,9 @@ type Broker struct {
 	logQuota    int64
 	counters    counters
 	dropList    *dropList // nil without $SYS
+	recorder    *recorder // nil without one
+	captures    captureList
+	connNumber  atomic.Uint64 // of the last Network Connection
 	numbers     numbers
 	earliest    int64 // the latest time that the Log had at the start, see recordedTime
 	durable     bool  // the Log keeps what it is given
@@ -87,7 +92,10 @@ func New(config Config) (*Broker, error) {
 		disconnectDenied:    config.DisconnectDenied,
 		checkPayloads:       config.CheckPayloads,
 		responseInformation: config.ResponseInformation,
+		explain:             config.Explain,
+		secretUserNames:     config.SecretUserNames,
 
+		recorder:   newRecorder(config.RecorderBytes),
 		recordGate: newGate(recordBytes),
 		logQuota:   config.LogQuota,
 		listeners:  make(map[net.Listener]struct{}),
@@ -269,6 +277,9 @@ func (b *Broker) sweep() {
 			b.sweepKeepAlive(now)
 			b.sweepExpired(now)
 			expired.step(now)
+			if b.recorder != nil {
+				b.recorder.keepLast()
+			}
 			b.checkpointIfDue()
 			if now.Unix()%int64(tombstoneTime/time.Second) == 0 && b.checkpoints.running.TryLock() {
 				b.retained.forgetGraves() // a checkpoint writes those that were dug since it began

@@ -58,6 +58,15 @@ type Config struct {
 	Version string
 	// SharedStrategy says which member of a Shared Subscription receives a message.
 	SharedStrategy SharedStrategy
+	// RecorderBytes is how much memory the flight recorder has for the beginnings of the last
+	// packets of all clients, see Broker.Recorded; 0 is none, else it is 128 KiB at least.
+	RecorderBytes int
+	// SecretUserNames says that what clients give as User Name is a secret, such as a token:
+	// traces of their packets do not show it. The names that an Authenticator gives are none.
+	SecretUserNames bool
+	// Explain puts into plain words why a connection ends or is refused, for traces of its
+	// packets. It must not block. Nil takes the text of the error.
+	Explain func(error) string
 	// Events receives everything worth knowing that happens, in the goroutine in which
 	// it happens: it must not block and must not call the Broker. Nil discards them.
 	Events func(Event)

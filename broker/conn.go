@@ -23,7 +23,8 @@ type conn struct {
 	session *liveSession
 	client  ClientInfo
 	opened  time.Time
-	expires int64 // seconds since 1970; 0: never
+	expires int64  // seconds since 1970; 0: never
+	number  uint64 // see TracedConnection
 
 	walking  sync.Mutex // held by the reader from the first packet of a batch to its replies
 	out      outbox
@@ -40,10 +41,11 @@ type conn struct {
 
 	auth *authentication // nil when the CONNECT named no Authentication Method
 
-	maxPacket uint32 // the client's Maximum Packet Size; 0 without one
-	keepAlive uint16 // seconds; 0: none
-	version   colibri.Version
-	deep      bool // a packet was processed that needs a large stack; only the reader uses it
+	maxPacket  uint32 // the client's Maximum Packet Size; 0 without one
+	keepAlive  uint16 // seconds; 0: none
+	version    colibri.Version
+	cleanStart bool
+	deep       bool // a packet was processed that needs a large stack; only the reader uses it
 }
 
 // ending says why a connection ends. The first one counts.
@@ -128,6 +130,7 @@ func (c *conn) appendDisconnect(b []byte, err error) []byte {
 		b = appendPacket(b[:start], p, c.version)
 	}
 	c.broker.counters.sent(packet.DISCONNECT, len(b)-start)
+	c.sent(b[start:], p, c.broker.inWords(err))
 	return b
 }
 
@@ -161,6 +164,7 @@ func (c *conn) end(err error) {
 	}
 	c.firehoseEnds()
 	c.authEnds()
+	c.tellEnd(why)
 	c.broker.emit(Disconnected{Client: c.client, Remote: c.nc.RemoteAddr(), Code: why.code, Err: why.err,
 		After: time.Since(c.opened)})
 	c.broker.running.Done()

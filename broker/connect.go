@@ -69,10 +69,11 @@ func (c *conn) begin(early []byte) error {
 // client has sent behind its CONNECT, or nil when nc was refused and closed.
 func (b *Broker) accept(caller context.Context, nc net.Conn) (c *conn, early []byte) {
 	b.counters.opened.Add(1)
+	v := b.newVisitor(nc)
 	b.emit(Opened{Remote: nc.RemoteAddr(), Local: nc.LocalAddr()})
 	if remote := nc.RemoteAddr(); !b.origins.Take(remote) {
 		b.TurnedAway(remote, LimitAddress)
-		b.refuse(nc, nil, &colibri.Error{Op: "connection", Code: colibri.QuotaExceeded,
+		b.refuse(nc, v, nil, &colibri.Error{Op: "connection", Code: colibri.QuotaExceeded,
 			Err: fmt.Errorf("its address has %d connections, and may not have more", b.limits.PerAddress)})
 		return nil, nil
 	}
@@ -84,7 +85,7 @@ func (b *Broker) accept(caller context.Context, nc net.Conn) (c *conn, early []b
 	defer b.pending.Add(-1)
 	if int(b.pending.Add(1)) > b.limits.Unauthenticated {
 		b.limited(ClientInfo{}, LimitUnauthenticated)
-		b.refuse(nc, nil, &colibri.Error{Op: "connection", Code: colibri.QuotaExceeded,
+		b.refuse(nc, v, nil, &colibri.Error{Op: "connection", Code: colibri.QuotaExceeded,
 			Err: errors.New("too many connections have not sent their CONNECT yet")})
 		return nil, nil
 	}
@@ -97,14 +98,14 @@ func (b *Broker) accept(caller context.Context, nc net.Conn) (c *conn, early []b
 		nc.SetDeadline(time.Unix(1, 0))
 		close(interrupted)
 	})
-	p, early, err := b.readConnect(nc)
+	p, early, err := b.readConnect(nc, v)
 	var r *ConnectRequest
 	var auth *authentication
 	if err == nil {
 		r, err = b.admit(nc, p)
 	}
 	if err == nil && p.Properties.Has(colibri.AuthenticationMethod) {
-		auth, early, err = b.authenticate(ctx, nc, p, r, early)
+		auth, early, err = b.authenticate(ctx, nc, v, p, r, early)
 	} else if err == nil && b.authenticator != nil {
 		err = b.authenticator.Authenticate(ctx, r) // [MQTT-3.1.4-2]
 	}
@@ -131,11 +132,11 @@ func (b *Broker) accept(caller context.Context, nc net.Conn) (c *conn, early []b
 		if reached, ok := errors.AsType[*LimitError](err); ok {
 			b.limited(r.client(), reached.Limit)
 		}
-		b.refuse(nc, p, err)
+		b.refuse(nc, v, p, err)
 		return nil, nil
 	}
 	nc.SetDeadline(time.Time{})
-	return b.welcome(nc, p, r, auth), early
+	return b.welcome(nc, v, p, r, auth), early
 }
 
 // errNoAuthorizer refuses a client whose rights would be lost.
@@ -147,7 +148,7 @@ const connectBytes = 512
 
 // readConnect reads the first packet of a Network Connection, which must be a CONNECT
 // [MQTT-3.1.0-1]. p is not nil when enough of a CONNECT was read to answer it.
-func (b *Broker) readConnect(nc net.Conn) (p *packet.Connect, early []byte, err error) {
+func (b *Broker) readConnect(nc net.Conn, v *visitor) (p *packet.Connect, early []byte, err error) {
 	buf := make([]byte, connectBytes)
 	for n := 0; ; {
 		m, err := nc.Read(buf[n:])
@@ -170,7 +171,9 @@ func (b *Broker) readConnect(nc net.Conn) (p *packet.Connect, early []byte, err 
 					Err: fmt.Errorf("%d bytes, and this Server takes %d", size, b.limits.ConnectBytes)}
 			case n >= size:
 				b.counters.received(packet.CONNECT, size)
-				return decodeConnect(append([]byte(nil), buf[:size]...), append([]byte(nil), buf[size:n]...))
+				p, early, err := decodeConnect(append([]byte(nil), buf[:size]...), append([]byte(nil), buf[size:n]...))
+				v.connect(buf[:size], p, err)
+				return p, early, err
 			case n == len(buf):
 				buf = append(make([]byte, 0, min(size, 2*n)), buf...)
 				buf = buf[:cap(buf)]
@@ -289,7 +292,7 @@ func newClientID() string {
 
 // refuse answers a CONNECT that is not accepted, as far as its sender can understand it,
 // and closes the Network Connection.
-func (b *Broker) refuse(nc net.Conn, p *packet.Connect, err error) {
+func (b *Broker) refuse(nc net.Conn, v *visitor, p *packet.Connect, err error) {
 	var client ClientInfo
 	if p != nil {
 		client = ClientInfo{ClientID: strings.Clone(p.ClientID), UserName: strings.Clone(p.UserName)}
@@ -297,9 +300,12 @@ func (b *Broker) refuse(nc net.Conn, p *packet.Connect, err error) {
 			nc.SetWriteDeadline(time.Now().Add(closeTime))
 			nc.Write(answer)
 			b.counters.sent(packet.CONNACK, len(answer))
+			v.see(true, answer, &packet.Connack{}, b.inWords(err))
 		}
 	}
 	nc.Close()
+	v.is(client)
+	v.refused(err)
 	b.counters.refused[codeOf(err)].Add(1)
 	b.emit(Refused{Client: client, Remote: nc.RemoteAddr(), Code: codeOf(err), Err: err})
 }
@@ -350,8 +356,9 @@ func wantsReasons(p *packet.Connect) bool {
 
 // welcome opens the Session of an admitted client and sends the CONNACK. It returns nil
 // when the client takes no packet of that size.
-func (b *Broker) welcome(nc net.Conn, p *packet.Connect, r *ConnectRequest, auth *authentication) *conn {
-	c := &conn{auth: auth, broker: b, nc: nc, raw: rawConn(nc), framed: framedConn(nc), version: p.Version, keepAlive: p.KeepAlive, opened: time.Now()}
+func (b *Broker) welcome(nc net.Conn, v *visitor, p *packet.Connect, r *ConnectRequest, auth *authentication) *conn {
+	c := &conn{auth: auth, broker: b, nc: nc, raw: rawConn(nc), framed: framedConn(nc), version: p.Version, keepAlive: p.KeepAlive, opened: time.Now(),
+		number: v.number, cleanStart: p.CleanStart}
 	c.client = r.client()
 	if !r.Expires.IsZero() {
 		c.expires = max(1, r.Expires.Unix())
@@ -390,13 +397,19 @@ func (b *Broker) welcome(nc net.Conn, p *packet.Connect, r *ConnectRequest, auth
 		b.limited(c.client, LimitKeepAlive)
 	}
 	if n := len(b.connack(c, p, r, o, false)); c.maxPacket > 0 && n > int(c.maxPacket) { // [MQTT-3.1.2-24]
-		b.refuse(nc, p, &colibri.Error{Op: "CONNACK", Code: colibri.PacketTooLarge,
+		b.refuse(nc, v, p, &colibri.Error{Op: "CONNACK", Code: colibri.PacketTooLarge,
 			Err: fmt.Errorf("%d bytes, and the Client takes %d", n, c.maxPacket)})
 		return nil
 	}
 	_, present := b.join(c, r.ClientID, p.CleanStart, o, func(present bool) []byte {
 		answer := b.connack(c, p, r, o, present)
 		b.counters.sent(packet.CONNACK, len(answer))
+		if auth == nil {
+			v.see(true, answer, &packet.Connack{}, "")
+		} else {
+			v.see(true, answer, &packet.Connack{Properties: auth.properties(nil, auth.data)}, "")
+		}
+		v.tell(c)
 		return answer
 	})
 	if auth != nil {

@@ -17,6 +17,8 @@ type publication struct {
 	idAt    int    // offset of the Packet Identifier; 0 without one
 	aliasAt int    // offset of the Topic Alias; 0 without one
 	id      uint16
+	alias   uint16 // 0 without one
+	serial  uint64 // another for everything that was ever encoded
 }
 
 // size returns the size of the packet in bytes.
@@ -43,6 +45,7 @@ type encoder struct {
 	ps      colibri.Properties
 	own     [forms]publication // for a receiver with Subscription Identifiers
 	current [forms]publication
+	serial  uint64
 }
 
 // begin forgets the message before. m must not change until the next begin, and a
@@ -96,6 +99,8 @@ func (e *encoder) encode(into *publication, d *colibri.Delivery, v colibri.Versi
 		e.packet.Topic = ""
 	}
 	into.idAt, into.aliasAt = 0, 0
+	e.serial++
+	into.serial = e.serial
 	if d.QoS > 0 {
 		e.packet.PacketID = 1 // the receiver's replaces it
 	}
@@ -171,21 +176,29 @@ func (c *conn) write(b *batch, r *session.Reply) (sent bool) {
 			}
 		}
 		var taken bool
-		if size, flush, taken = c.out.put(r.Delivery.Message.Topic, p, with, without, c.broker.limits.OutboxBytes); !taken {
+		if p, flush, taken = c.out.put(r.Delivery.Message.Topic, p, with, without, c.broker.limits.OutboxBytes); !taken {
 			c.broker.drop(c.session, DropSlow, 1)
 			return false
 		}
-		if size > 0 {
+		if p != nil {
+			size = p.size()
+			if b.watched() {
+				b.sawPublished(c, p, r.Delivery.Message.Topic)
+			}
 			b.tally.countPublishSent(size, len(r.Delivery.Message.Payload))
 		}
 	case packet.SUBACK, packet.UNSUBACK:
-		flush, size = c.answer(r.Packet, r.Reason)
+		flush, size = c.answer(b, r, r.Packet)
 		b.tally.countSent(r.Type, size)
 	default:
 		if r.Reason != "" {
-			flush, size = c.answer(acknowledgement(r.Type, r.PacketID, r.Code), r.Reason)
+			flush, size = c.answer(b, r, acknowledgement(r.Type, r.PacketID, r.Code))
 		} else {
 			flush, size = c.out.acknowledge(r.Type, r.PacketID, r.Code, c.version)
+			if size > 0 && b.watched() {
+				b.small = packet.AppendAcknowledgement(b.small[:0], r.Type, r.PacketID, r.Code, c.version)
+				b.sawAnswered(c, b.small, r)
+			}
 		}
 		b.tally.countSent(r.Type, size)
 	}
@@ -205,14 +218,14 @@ func appendPacket(b []byte, p packet.Packet, v colibri.Version) []byte {
 	return b
 }
 
-// answer puts a packet that is not PUBLISH, of size bytes, into c's outbox, with a Reason String if there
+// answer puts p, the packet of r that is not PUBLISH, of size bytes, into c's outbox, with a Reason String if there
 // is one and the client takes a packet of that size. A client whose Maximum Packet Size is
 // smaller than the packet without it loses its connection, later: the caller may hold the
 // Session's lock.
-func (c *conn) answer(p packet.Packet, reason string) (flush bool, size int) {
+func (c *conn) answer(b *batch, r *session.Reply, p packet.Packet) (flush bool, size int) {
 	bytes := appendPacket(nil, p, c.version)
-	if reason != "" {
-		if full := appendPacket(nil, withReason(p, reason), c.version); c.maxPacket == 0 || len(full) <= int(c.maxPacket) {
+	if r.Reason != "" {
+		if full := appendPacket(nil, withReason(p, r.Reason), c.version); c.maxPacket == 0 || len(full) <= int(c.maxPacket) {
 			bytes = full // [MQTT-3.4.2-2] [MQTT-3.5.2-2] [MQTT-3.6.2-2] [MQTT-3.7.2-2] [MQTT-3.9.2-1] [MQTT-3.11.2-1]
 		}
 	}
@@ -225,6 +238,9 @@ func (c *conn) answer(p packet.Packet, reason string) (flush bool, size int) {
 		size = len(bytes)
 		return append(b, bytes...)
 	})
+	if size > 0 && b.watched() {
+		b.sawAnswered(c, bytes, r)
+	}
 	return flush, size
 }
 

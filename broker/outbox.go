@@ -82,16 +82,16 @@ func (o *outbox) outgoing() (packets, bytes int) {
 // put appends a PUBLISH. A QoS 0 message is not taken when limit bytes wait already:
 // ok is false then. flush reports whether the caller has to see to a flush. named and
 // unnamed are p with a Topic Alias, with and without its Topic Name; nil when p is to be
-// sent as it is. size is what it takes, 0 when the outbox is closed.
-func (o *outbox) put(topic string, p, named, unnamed *publication, limit int) (size int, flush, ok bool) {
+// sent as it is. put is the one that was taken, nil when the outbox is closed.
+func (o *outbox) put(topic string, p, named, unnamed *publication, limit int) (put *publication, flush, ok bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if p.idAt == 0 && o.size() > limit {
-		return 0, false, false
+		return nil, false, false
 	}
 	buf := o.chunk()
 	if buf == nil {
-		return 0, false, true
+		return nil, false, true
 	}
 	var alias uint16
 	if named != nil { // only now, as the order of the packets counts
@@ -104,7 +104,7 @@ func (o *outbox) put(topic string, p, named, unnamed *publication, limit int) (s
 	}
 	at := len(buf.b)
 	buf.b = append(buf.b, p.bytes...)
-	if alias > 0 {
+	if p.alias = alias; alias > 0 {
 		binary.BigEndian.PutUint16(buf.b[at+p.aliasAt:], alias)
 	}
 	buf.b[at] = p.first
@@ -119,7 +119,7 @@ func (o *outbox) put(topic string, p, named, unnamed *publication, limit int) (s
 	o.packets++
 	o.messages++
 	o.bytes += int64(p.size())
-	return p.size(), o.promise(), true
+	return p, o.promise(), true
 }
 
 // sent returns how many PUBLISH packets the outbox has taken, and their bytes.

@@ -29,6 +29,10 @@ type Field struct {
 	Text string
 }
 
+// Secret reports whether f holds what nobody may read who looks over a shoulder: a password
+// or Authentication Data.
+func (f *Field) Secret() bool { return f.Name == "Password" || f.Name == "Authentication Data" }
+
 // undecoded is the name of the field for the bytes behind a fault.
 const undecoded = "Not decoded"
 

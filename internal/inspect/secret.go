@@ -7,16 +7,13 @@ import (
 	"github.com/colibri-mqtt/colibri/packet"
 )
 
-// secretFields hold what a person who looks over a shoulder must not read.
-var secretFields = map[string]bool{"Password": true, "Authentication Data": true}
-
 // hide replaces the values of secret fields, and their bytes in b, of which it returns a
 // copy if there are any.
 func hide(fields []packet.Field, b []byte) []byte {
 	copied := false
 	for i := range fields {
 		f := &fields[i]
-		if !secretFields[f.Name] || f.Value == nil {
+		if !f.Secret() || f.Value == nil {
 			continue
 		}
 		n := f.End - f.Start
@@ -31,4 +28,4 @@ func hide(fields []packet.Field, b []byte) []byte {
 }
 
 // hiddenBytes reports whether f is one of the fields that hide empties.
-func hiddenBytes(f *packet.Field) bool { return secretFields[f.Name] && f.Value == nil && f.Text != "" }
+func hiddenBytes(f *packet.Field) bool { return f.Secret() && f.Value == nil && f.Text != "" }

@@ -68,6 +68,14 @@ func (s *Session) publishProperties(now time.Time, p *packet.Publish, m *colibri
 	return nil
 }
 
+// AliasedTopic returns the Topic Name that the Client has given a Topic Alias, empty for none.
+func (s *Session) AliasedTopic(alias uint32) string {
+	if alias == 0 || int(alias) > len(s.aliases) {
+		return ""
+	}
+	return s.aliases[alias-1]
+}
+
 // resolveAlias returns the Topic Name of a PUBLISH that carries a Topic Alias, and
 // remembers the name when the packet holds one.
 func (s *Session) resolveAlias(alias uint32, topic string) (string, error) {
