@@ -52,14 +52,34 @@ func BenchmarkRoad(b *testing.B) {
 	for _, receivers := range []int{0, 1} {
 		for _, size := range []int{1, batchPackets} {
 			b.Run(fmt.Sprintf("receivers=%d/batch=%d", receivers, size), func(b *testing.B) {
-				benchmarkRoad(b, receivers, size)
+				benchmarkRoad(b, Config{}, receivers, size)
 			})
 		}
 	}
 }
 
-func benchmarkRoad(b *testing.B, receivers, size int) {
-	server, err := New(Config{})
+// BenchmarkFanout is BenchmarkRoad to 50 receivers, with and without the flight recorder, and
+// with captures: one that takes nothing of it, and one that takes everything and whose queue
+// is full. One operation is one message to all.
+func BenchmarkFanout(b *testing.B) {
+	for _, with := range []struct {
+		name     string
+		config   Config
+		captures []CaptureFilter
+	}{
+		{name: "recorder=off"},
+		{name: "recorder=on", config: Config{RecorderBytes: 16 << 20}},
+		{name: "capture=none", captures: []CaptureFilter{{ClientID: "nobody"}}},
+		{name: "capture=full", captures: []CaptureFilter{{}}},
+	} {
+		b.Run(with.name, func(b *testing.B) {
+			benchmarkRoad(b, with.config, 50, batchPackets, with.captures...)
+		})
+	}
+}
+
+func benchmarkRoad(b *testing.B, config Config, receivers, size int, captures ...CaptureFilter) {
+	server, err := New(config)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -88,9 +108,16 @@ func benchmarkRoad(b *testing.B, receivers, size int) {
 	data := bytes.Repeat(message, size)
 	batch := server.takeBatch()
 	defer batch.giveBack()
+	for _, filter := range captures {
+		c, err := server.Capture(filter, 1<<20)
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer c.Close()
+	}
 	b.ReportAllocs()
 	b.ResetTimer()
-	for range b.N / size {
+	for range max(1, b.N/size) {
 		if err := c.process(batch, data); err != nil {
 			b.Fatal(err)
 		}

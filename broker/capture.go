@@ -170,20 +170,27 @@ type sight struct {
 	topic  string // of a PUBLISH
 }
 
-// offer puts the packet into the queue if the capture wants it. It does not wait. The caller
-// may hold the lock of a Session.
-func (c *Capture) offer(who subject, s sight) {
-	number, client, remote := who.name()
+// chooses reports whether the filter takes this client, whatever the Topic.
+func (c *Capture) chooses(who subject) bool {
+	_, client, remote := who.name()
 	f := &c.filter
 	if f.ClientID != "" && f.ClientID != client.ClientID || f.UserName != "" && f.UserName != client.UserName {
-		return
+		return false
 	}
 	if f.Address.IsValid() {
 		ip, ok := remote.(interface{ AddrPort() netip.AddrPort })
-		if !ok || !f.Address.Contains(ip.AddrPort().Addr().Unmap().WithZone("")) {
-			return
-		}
+		return ok && f.Address.Contains(ip.AddrPort().Addr().Unmap().WithZone(""))
 	}
+	return true
+}
+
+// offer puts the packet into the queue if the capture wants it. It does not wait. The caller
+// may hold the lock of a Session.
+func (c *Capture) offer(who subject, s *sight) {
+	if !c.chooses(who) {
+		return
+	}
+	number, _, _ := who.name()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
@@ -192,7 +199,7 @@ func (c *Capture) offer(who subject, s sight) {
 	one, handshake := c.conns[number], uint32(0)
 	if c.levels != nil {
 		takes := false
-		if takes, handshake = c.wants(one, &s); !takes {
+		if takes, handshake = c.wants(one, s); !takes {
 			return
 		}
 	}

@@ -136,7 +136,7 @@ func (v *visitor) tell(who subject) {
 			r.keep(v.number, one)
 		}
 		for _, c := range captures {
-			c.offer(who, sight{at: one.Time, toClient: one.ToClient, length: one.Length, head: one.Bytes, reason: one.Reason})
+			c.offer(who, &sight{at: one.Time, toClient: one.ToClient, length: one.Length, head: one.Bytes, reason: one.Reason})
 		}
 	}
 	v.seen = nil
@@ -159,7 +159,7 @@ func (v *visitor) refused(err error) {
 	v.tell(v)
 	end := TracedPacket{Time: t.Ended, Reason: t.Reason}
 	for _, c := range captures {
-		c.offer(v, sight{at: end.Time, reason: end.Reason})
+		c.offer(v, &sight{at: end.Time, reason: end.Reason})
 	}
 	if r != nil {
 		r.keep(v.number, &end)
@@ -188,7 +188,7 @@ func (c *conn) sent(whole []byte, p packet.Packet, reason string) {
 		r.keep(c.number, &TracedPacket{Time: now, ToClient: true, Length: len(kept), Bytes: kept[:min(len(kept), RecordedBytes)]})
 	}
 	for _, one := range captures {
-		one.offer(c, sight{at: now, toClient: true, length: len(kept), head: kept, reason: reason})
+		one.offer(c, &sight{at: now, toClient: true, length: len(kept), head: kept, reason: reason})
 	}
 }
 
@@ -203,7 +203,7 @@ func (c *conn) tellEnd(why *ending) {
 	t.Reason = c.broker.inWords(why.err)
 	end := TracedPacket{Time: t.Ended, Reason: t.Reason}
 	for _, one := range captures {
-		one.offer(c, sight{at: end.Time, reason: end.Reason})
+		one.offer(c, &sight{at: end.Time, reason: end.Reason})
 	}
 	if r != nil {
 		r.keep(c.number, &end)

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"slices"
 	"time"
 
 	"github.com/colibri-mqtt/colibri"
@@ -20,9 +21,14 @@ func (b *batch) sawReceived(c *conn, head []byte, length int, p packet.Packet) {
 		t.packet(entryIn, c.number, head, nil, length, 0, 0)
 		c.broker.maskSecrets(t.b[at:at+min(len(head), RecordedBytes)], head, p, c.version)
 	}
-	if b.captures != nil {
+	if b.captures != nil && b.chosen(c) {
 		b.captureReceived(c, head, length, p)
 	}
+}
+
+// chosen reports whether a capture takes packets of c.
+func (b *batch) chosen(c *conn) bool {
+	return slices.ContainsFunc(b.captures, func(one *Capture) bool { return one.chooses(c) })
 }
 
 func (b *batch) captureReceived(c *conn, head []byte, length int, p packet.Packet) {
@@ -39,7 +45,7 @@ func (b *batch) captureReceived(c *conn, head []byte, length int, p packet.Packe
 		}
 	}
 	for _, one := range b.captures {
-		one.offer(c, s)
+		one.offer(c, &s)
 	}
 }
 
@@ -58,7 +64,7 @@ func (b *batch) sawPublished(c *conn, p *publication, topic string) {
 	if b.trail.shard != nil {
 		b.trail.publish(c.number, p, b.now)
 	}
-	if b.captures == nil {
+	if b.captures == nil || !b.chosen(c) {
 		return
 	}
 	s := sight{at: time.Now(), toClient: true, length: p.size(), topic: topic, tail: p.payload}
@@ -68,7 +74,7 @@ func (b *batch) sawPublished(c *conn, p *publication, topic string) {
 	s.head = append([]byte(nil), p.bytes...)
 	p.patch(s.head)
 	for _, one := range b.captures {
-		one.offer(c, s)
+		one.offer(c, &s)
 	}
 }
 
@@ -78,11 +84,11 @@ func (b *batch) sawAnswered(c *conn, whole []byte, r *session.Reply) {
 		t.room(b.now)
 		t.packet(entryOut, c.number, whole, nil, len(whole), 0, 0)
 	}
-	if b.captures == nil {
+	if b.captures == nil || !b.chosen(c) {
 		return
 	}
 	s := sight{at: time.Now(), toClient: true, length: len(whole), head: whole, packet: r.Packet, id: r.PacketID, code: r.Code}
 	for _, one := range b.captures {
-		one.offer(c, s)
+		one.offer(c, &s)
 	}
 }

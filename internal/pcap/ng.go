@@ -10,19 +10,22 @@ import (
 
 // The blocks of pcapng that are read; all others are passed over.
 const (
-	blockInterface = 1
-	blockPacket    = 2 // obsolete, but still met
-	blockSimple    = 3
-	blockEnhanced  = 6
-	blockSecrets   = 10
+	blockInterface  = 1
+	blockPacket     = 2 // obsolete, but still met
+	blockSimple     = 3
+	blockEnhanced   = 6
+	blockStatistics = 5
+	blockSecrets    = 10
 )
 
 // Options of pcapng.
 const (
-	optionEnd     = 0
-	optionComment = 1
-	optionTsresol = 9
-	optionOffset  = 14
+	optionEnd      = 0
+	optionComment  = 1
+	optionReceived = 4 // of statistics
+	optionDropped  = 5
+	optionTsresol  = 9
+	optionOffset   = 14
 )
 
 // secretsTLS is the type of a Decryption Secrets Block that holds a TLS key log.

@@ -39,19 +39,41 @@ var allOnes = []byte{0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF}
 
 // Frame writes a frame that was on the wire at a time, with a comment if it is not empty.
 func (p *Writer) Frame(at time.Time, data []byte, comment string) error {
+	return p.CutFrame(at, data, len(data), comment)
+}
+
+// CutFrame is Frame for one of length bytes of which data are the first.
+func (p *Writer) CutFrame(at time.Time, data []byte, length int, comment string) error {
 	stamp := uint64(at.UnixNano())
 	p.begin(blockEnhanced)
 	p.u32(0)
 	p.u32(uint32(stamp >> 32))
 	p.u32(uint32(stamp))
 	p.u32(uint32(len(data)))
-	p.u32(uint32(len(data)))
+	p.u32(uint32(length))
 	p.b = append(p.b, data...)
 	p.pad()
 	if comment != "" {
 		p.option(optionComment, []byte(comment[:min(len(comment), 65535)]))
 		p.u32(0)
 	}
+	return p.end()
+}
+
+// Statistics writes how many frames were received until a time, and how many of them were
+// lost, with a comment if it is not empty.
+func (p *Writer) Statistics(at time.Time, received, lost uint64, comment string) error {
+	stamp := uint64(at.UnixNano())
+	p.begin(blockStatistics)
+	p.u32(0)
+	p.u32(uint32(stamp >> 32))
+	p.u32(uint32(stamp))
+	if comment != "" {
+		p.option(optionComment, []byte(comment[:min(len(comment), 65535)]))
+	}
+	p.option(optionReceived, binary.LittleEndian.AppendUint64(nil, received))
+	p.option(optionDropped, binary.LittleEndian.AppendUint64(nil, lost))
+	p.u32(0)
 	return p.end()
 }
 
@@ -95,9 +117,10 @@ func (p *Writer) option(code uint16, value []byte) {
 
 // AppendFrame appends an Ethernet frame with the TCP segment s to b, checksums and all.
 // Both ends have addresses of the same family. A payload above 65,000 bytes does not fit.
+// With s.Cut the lengths are those of the whole segment, and its checksum is 0.
 func AppendFrame(b []byte, s *Segment) []byte {
 	b = append(b, 0x02, 0, 0, 0, 0, 2, 0x02, 0, 0, 0, 0, 1)
-	length := 20 + len(s.Payload)
+	length := 20 + len(s.Payload) + s.Cut
 	source, destination := s.Source.Addr(), s.Destination.Addr()
 	if source.Is4() {
 		b = append(b, 0x08, 0x00)
@@ -122,6 +145,9 @@ func AppendFrame(b []byte, s *Segment) []byte {
 	b = binary.BigEndian.AppendUint16(b, s.Window)
 	b = append(b, 0, 0, 0, 0)
 	b = append(b, s.Payload...)
+	if s.Cut > 0 {
+		return b
+	}
 	binary.BigEndian.PutUint16(b[tcp+16:], checksum(b[tcp:], pseudo(source, destination, length)))
 	return b
 }

@@ -54,6 +54,9 @@ func newQUIC(conn *quic.Conn, stream *quic.Stream) *QUIC {
 func (c *QUIC) LocalAddr() net.Addr  { return c.local }
 func (c *QUIC) RemoteAddr() net.Addr { return c.remote }
 
+// Protocol names what carries MQTT.
+func (c *QUIC) Protocol() string { return "QUIC" }
+
 // ConnectionState returns what is known of the TLS inside QUIC.
 func (c *QUIC) ConnectionState() tls.ConnectionState { return c.conn.ConnectionState().TLS }
 

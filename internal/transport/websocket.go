@@ -120,6 +120,14 @@ func (c *WebSocket) ReadThrough(read func([]byte) (int, error), b []byte) (n int
 	}
 }
 
+// Protocol names what carries MQTT.
+func (c *WebSocket) Protocol() string {
+	if _, secure := c.Conn.(*TLS); secure {
+		return "WebSocket over TLS"
+	}
+	return "WebSocket"
+}
+
 // ConnectionState returns that of the TLS below; its Version is 0 when there is none.
 func (c *WebSocket) ConnectionState() tls.ConnectionState {
 	if secure, ok := c.Conn.(*TLS); ok {
