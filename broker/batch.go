@@ -63,7 +63,7 @@ func (b *Broker) takeBatch() *batch {
 		return batch
 	}
 	return &batch{broker: b, buf: make([]byte, batchBytes), writer: newWriter(), reader: newDescriptorReader(), tally: b.counters.newTally(),
-		trail: b.recorder.newTrail(), captures: b.captures.list()}
+		trail: trail{recorder: b.recorder}, captures: b.captures.list()}
 }
 
 func (b *batch) giveBack() { b.broker.batches.Put(b) }

@@ -84,26 +84,11 @@ func benchmarkRoad(b *testing.B, config Config, receivers, size int, captures ..
 		b.Fatal(err)
 	}
 	defer server.Shutdown(context.Background())
-	join := func(clientID string, then ...packet.Packet) *conn {
-		var sends []byte
-		for _, p := range append([]packet.Packet{&packet.Connect{Version: colibri.V5, ClientID: clientID, CleanStart: true}}, then...) {
-			sends = appendPacket(sends, p, colibri.V5)
-		}
-		server.begin()
-		c, early := server.accept(context.Background(), newSink(sends))
-		if c == nil {
-			b.Fatalf("%s was refused", clientID)
-		}
-		if err := c.begin(early); err != nil {
-			b.Fatal(err)
-		}
-		go c.run()
-		return c
-	}
 	for i := range receivers {
-		join(fmt.Sprintf("receiver-%d", i), &packet.Subscribe{PacketID: 1, Subscriptions: []colibri.Subscription{{Filter: "road"}}})
+		go joinSink(b, server, fmt.Sprintf("receiver-%d", i), &packet.Subscribe{PacketID: 1, Subscriptions: []colibri.Subscription{{Filter: "road"}}}).run()
 	}
-	c := join("publisher")
+	c := joinSink(b, server, "publisher")
+	go c.run()
 	message := appendPacket(nil, &packet.Publish{Topic: "road", Payload: []byte("0123456789abcdef")}, colibri.V5)
 	data := bytes.Repeat(message, size)
 	batch := server.takeBatch()
@@ -122,4 +107,21 @@ func benchmarkRoad(b *testing.B, config Config, receivers, size int, captures ..
 			b.Fatal(err)
 		}
 	}
+}
+
+// joinSink connects a sink to server, whose connection the caller has to run.
+func joinSink(t testing.TB, server *Broker, clientID string, then ...packet.Packet) *conn {
+	var sends []byte
+	for _, p := range append([]packet.Packet{&packet.Connect{Version: colibri.V5, ClientID: clientID, CleanStart: true}}, then...) {
+		sends = appendPacket(sends, p, colibri.V5)
+	}
+	server.begin()
+	c, early := server.accept(context.Background(), newSink(sends))
+	if c == nil {
+		t.Fatalf("%s was refused", clientID)
+	}
+	if err := c.begin(early); err != nil {
+		t.Fatal(err)
+	}
+	return c
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -173,7 +174,13 @@ type sight struct {
 // chooses reports whether the filter takes this client, whatever the Topic.
 func (c *Capture) chooses(who subject) bool {
 	_, client, remote := who.name()
-	f := &c.filter
+	return c.filter.takes(client, remote)
+}
+
+// Chooses reports whether the packets of a connection are taken, whatever the Topic.
+func (f *CaptureFilter) Chooses(c *TracedConnection) bool { return f.takes(&c.Client, c.Remote) }
+
+func (f *CaptureFilter) takes(client *ClientInfo, remote net.Addr) bool {
 	if f.ClientID != "" && f.ClientID != client.ClientID || f.UserName != "" && f.UserName != client.UserName {
 		return false
 	}

@@ -59,7 +59,7 @@ type Config struct {
 	// SharedStrategy says which member of a Shared Subscription receives a message.
 	SharedStrategy SharedStrategy
 	// RecorderBytes is how much memory the flight recorder has for the beginnings of the last
-	// packets of all clients, see Broker.Recorded; 0 is none, else it is 128 KiB at least.
+	// packets of all clients, see Broker.Recorded; 0 is none, else it is 512 KiB at least.
 	RecorderBytes int
 	// SecretUserNames says that what clients give as User Name is a secret, such as a token:
 	// traces of their packets do not show it. The names that an Authenticator gives are none.

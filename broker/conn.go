@@ -3,6 +3,7 @@ package broker
 import (
 	"errors"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -77,7 +78,16 @@ func (c *conn) stop(err error) {
 		return
 	}
 	if c.version == colibri.V5 && !peerGone(err) {
-		c.out.addLast(func(b []byte) []byte { return c.appendDisconnect(b, err) })
+		var farewell []byte
+		c.out.addLast(func(b []byte) []byte {
+			start := len(b)
+			b = c.appendDisconnect(b, err)
+			farewell = slices.Clone(b[start:])
+			return b
+		})
+		if farewell != nil {
+			c.sent(farewell, &packet.Disconnect{}, c.broker.inWords(err))
+		}
 	}
 	c.close()
 }
@@ -130,7 +140,6 @@ func (c *conn) appendDisconnect(b []byte, err error) []byte {
 		b = appendPacket(b[:start], p, c.version)
 	}
 	c.broker.counters.sent(packet.DISCONNECT, len(b)-start)
-	c.sent(b[start:], p, c.broker.inWords(err))
 	return b
 }
 

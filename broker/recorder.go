@@ -16,14 +16,14 @@ import (
 // a block can be read without the others.
 type recorder struct {
 	shards [recorderShards]recorderShard
-	next   atomic.Uint32 // where the next batch's trails go
+	trails atomic.Uint64 // that were begun; they go to one shard after the other
 	gone   departedTable
 }
 
 const (
 	recorderShards = 4        // as many batches can hand over at the same time
 	recorderBlock  = 16 << 10 // bytes of a block, and of the longest trail
-	recorderLeast  = 2 * recorderShards * recorderBlock
+	recorderLeast  = 512 << 10
 )
 
 // recorderShard is a part of the memory. Its lock is a leaf.
@@ -66,7 +66,7 @@ func (s *recorderShard) put(trail []byte) {
 // number of the connection in its lower 40 bits, above it 16 bits that depend on the kind,
 // above those the kind.
 const (
-	entryTime  = iota + 1 // the time of what follows, in nanoseconds since 1970, in a second word
+	entryTime  = iota + 1 // the number of the trail, and in a second word the time of what follows, in nanoseconds since 1970
 	entryIn               // a packet from the client: see trail.packet
 	entryOut              // a packet to the client
 	entrySame             // the packet to another client that stands so many words before, to this one too
@@ -81,10 +81,11 @@ const (
 
 // trail is what a batch has noted since it has handed over. The zero value notes nothing.
 type trail struct {
-	shard *recorderShard // nil without a recorder
-	b     []byte
-	bases [4]trailBase
-	base  int // where the next one goes
+	recorder *recorder // nil without one
+	number   uint64    // of the trail: what is in one with a higher number has not led to what is in this
+	b        []byte
+	bases    [4]trailBase
+	base     int // where the next one goes
 }
 
 // trailBase is a PUBLISH in the trail to which others refer.
@@ -93,13 +94,6 @@ type trailBase struct {
 	at     int    // offset in the trail
 	first  byte
 	plain  bool // it has no place for a Packet Identifier or a Topic Alias
-}
-
-func (r *recorder) newTrail() trail {
-	if r == nil {
-		return trail{}
-	}
-	return trail{shard: &r.shards[r.next.Add(1)%recorderShards]}
 }
 
 // word appends the beginning of an entry.
@@ -114,7 +108,8 @@ func (t *trail) room(now time.Time) {
 		t.flush()
 	}
 	if len(t.b) == 0 {
-		t.word(entryTime, 0, 0)
+		t.number = t.recorder.trails.Add(1)
+		t.word(entryTime, 0, t.number)
 		t.b = binary.LittleEndian.AppendUint64(t.b, uint64(now.UnixNano()))
 	}
 }
@@ -180,7 +175,7 @@ func (t *trail) flush() {
 	if len(t.b) == 0 {
 		return
 	}
-	t.shard.put(t.b)
+	t.recorder.shards[t.number%recorderShards].put(t.b)
 	t.b = t.b[:0]
 	t.bases = [len(t.bases)]trailBase{}
 }
@@ -188,7 +183,7 @@ func (t *trail) flush() {
 // keep notes one packet, or an end, outside of a batch. Its secrets are masked.
 func (r *recorder) keep(number uint64, one *TracedPacket) {
 	var space [32 + RecordedBytes]byte
-	t := trail{shard: &r.shards[number%recorderShards], b: space[:0]}
+	t := trail{recorder: r, b: space[:0]}
 	t.room(one.Time)
 	switch {
 	case one.Length == 0:

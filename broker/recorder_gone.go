@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 	"time"
@@ -98,12 +99,12 @@ func (r *recorder) keepLast() {
 // lastOf returns the last packets of the connections with these numbers, the oldest first,
 // which were opened at a time or later.
 func (r *recorder) lastOf(numbers []uint64, since int64) map[uint64][]TracedPacket {
-	found := make(map[uint64][]TracedPacket, len(numbers))
+	found := make(map[uint64][]numberedPacket, len(numbers))
 	for i := range r.shards {
-		here := make(map[uint64][]TracedPacket, len(numbers))
+		here := make(map[uint64][]numberedPacket, len(numbers))
 		missing := len(numbers)
 		r.shards[i].backwards(nil, func(block []byte) ([]byte, bool) {
-			inBlock := make(map[uint64][]TracedPacket)
+			inBlock := make(map[uint64][]numberedPacket)
 			trails := trailReader{b: block}
 			begin := int64(0)
 			for trails.next() {
@@ -116,7 +117,7 @@ func (r *recorder) lastOf(numbers []uint64, since int64) map[uint64][]TracedPack
 				}
 				one := e.packet()
 				one.Bytes = slices.Clone(one.Bytes)
-				inBlock[e.number] = newest(append(inBlock[e.number], one))
+				inBlock[e.number] = newest(append(inBlock[e.number], numberedPacket{one, trails.trail}))
 			}
 			for number, last := range inBlock {
 				if here[number] = newest(append(last, here[number]...)); len(here[number]) == lastPackets {
@@ -129,14 +130,23 @@ func (r *recorder) lastOf(numbers []uint64, since int64) map[uint64][]TracedPack
 			found[number] = append(found[number], last...)
 		}
 	}
+	all := make(map[uint64][]TracedPacket, len(numbers))
 	for number, last := range found {
-		slices.SortStableFunc(last, func(a, b TracedPacket) int { return a.Time.Compare(b.Time) })
-		found[number] = slices.Clone(newest(last))
+		slices.SortStableFunc(last, func(a, b numberedPacket) int { return cmp.Compare(a.trail, b.trail) })
+		for _, one := range newest(last) {
+			all[number] = append(all[number], one.TracedPacket)
+		}
 	}
-	return found
+	return all
+}
+
+// numberedPacket is a packet and the number of its trail.
+type numberedPacket struct {
+	TracedPacket
+	trail uint64
 }
 
 // newest returns the last ones of packets, lastPackets at most.
-func newest(packets []TracedPacket) []TracedPacket {
+func newest(packets []numberedPacket) []numberedPacket {
 	return packets[max(0, len(packets)-lastPackets):]
 }

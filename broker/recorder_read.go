@@ -10,7 +10,7 @@ import (
 )
 
 // Recorded yields what the flight recorder has of the connections that pick chooses, nil for
-// all: about in the order of time, and in order for each connection and direction. The
+// all: about in the order of time, and as they passed for each connection and direction. The
 // connections are shared by their packets; their Last is not set. A packet's Bytes are valid
 // until the next. It copies the recorder's memory first and then takes as long as it likes.
 // Without a recorder there is nothing.
@@ -114,7 +114,8 @@ func (e *entry) packet() TracedPacket {
 type trailReader struct {
 	b     []byte
 	at    int
-	now   int64
+	trail uint64 // the number of that which is being read
+	now   int64  // its time
 	space [RecordedBytes]byte
 	entry entry
 }
@@ -130,6 +131,7 @@ func (r *trailReader) next() bool {
 		r.at += 8
 		switch kind {
 		case entryTime:
+			r.trail = r.entry.number
 			r.now = int64(binary.LittleEndian.Uint64(r.b[r.at:]))
 			r.at += 8
 			continue
@@ -161,7 +163,7 @@ func (r *trailReader) load(at int) (idAt, aliasAt int) {
 	return int(byte(second >> 32)), int(byte(second >> 40))
 }
 
-// mergeTrails calls each with the entries of all shards in the order of their times, until it
+// mergeTrails calls each with the entries of all shards in the order of their trails, until it
 // returns false.
 func mergeTrails(shards [][]byte, each func(*entry) bool) {
 	readers := make([]*trailReader, 0, len(shards))
@@ -173,7 +175,7 @@ func mergeTrails(shards [][]byte, each func(*entry) bool) {
 	for len(readers) > 0 {
 		first := 0
 		for i, r := range readers {
-			if r.entry.at < readers[first].entry.at {
+			if r.trail < readers[first].trail {
 				first = i
 			}
 		}

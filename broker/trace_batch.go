@@ -10,12 +10,12 @@ import (
 )
 
 // watched reports whether somebody looks at the packets of the batch.
-func (b *batch) watched() bool { return b.trail.shard != nil || b.captures != nil }
+func (b *batch) watched() bool { return b.trail.recorder != nil || b.captures != nil }
 
 // sawReceived shows a packet that has come. p is what it was decoded to, nil when it could not
 // be; head is what is there of its length bytes.
 func (b *batch) sawReceived(c *conn, head []byte, length int, p packet.Packet) {
-	if t := &b.trail; t.shard != nil {
+	if t := &b.trail; t.recorder != nil {
 		t.room(b.now)
 		at := len(t.b) + 16
 		t.packet(entryIn, c.number, head, nil, length, 0, 0)
@@ -61,7 +61,7 @@ func (c *conn) aliasedTopic(alias uint32) string {
 
 // sawPublished shows a PUBLISH that was put into c's outbox.
 func (b *batch) sawPublished(c *conn, p *publication, topic string) {
-	if b.trail.shard != nil {
+	if b.trail.recorder != nil {
 		b.trail.publish(c.number, p, b.now)
 	}
 	if b.captures == nil || !b.chosen(c) {
@@ -80,7 +80,7 @@ func (b *batch) sawPublished(c *conn, p *publication, topic string) {
 
 // sawAnswered shows another packet that was put into c's outbox and has no secrets.
 func (b *batch) sawAnswered(c *conn, whole []byte, r *session.Reply) {
-	if t := &b.trail; t.shard != nil {
+	if t := &b.trail; t.recorder != nil {
 		t.room(b.now)
 		t.packet(entryOut, c.number, whole, nil, len(whole), 0, 0)
 	}

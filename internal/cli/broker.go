@@ -367,6 +367,7 @@ type brokerServer struct {
 	askers          *askers
 	reloads         []reloaded
 	account         *account // whom it becomes; nil to stay
+	dumps           *dumps   // nil without any
 	stateDir        string   // empty without one
 	inMemory        string   // why there is none, behind a comma; empty when that was asked for
 
@@ -417,6 +418,14 @@ func (s *brokerServer) serve() (err error) {
 		return err
 	}
 	s.inMemory = why
+	if s.dumps, err = s.openDumps(); err != nil {
+		s.closeListeners()
+		if state != nil {
+			state.Close()
+		}
+		return err
+	}
+	defer s.dumps.close()
 	logFailed := make(chan error, 2) // of the broker and of the disk
 	var log broker.Log               // nil without a state
 	if state != nil {
@@ -446,7 +455,11 @@ func (s *brokerServer) serve() (err error) {
 		SysInterval: s.config.SysInterval,
 		Version:     "colibri version " + versionNumber(),
 		Events:      s.event,
-		Logger:      slog.New(s.log),
+
+		RecorderBytes:   s.config.Own.Recorder,
+		SecretUserNames: s.config.Remote.Token.InUserName,
+		Explain:         because,
+		Logger:          slog.New(s.log),
 	})
 	if err != nil {
 		s.closeListeners()
@@ -457,6 +470,7 @@ func (s *brokerServer) serve() (err error) {
 	}
 	s.broker.Store(b)
 	s.reloadRules(b)
+	go s.dumps.run(b)
 	closeControl, err := s.openControl(b)
 	if err != nil {
 		s.closeListeners()
@@ -534,6 +548,7 @@ func (s *brokerServer) serve() (err error) {
 func (s *brokerServer) event(e broker.Event) {
 	s.ends.count(e)
 	s.log.event(e)
+	s.dumps.event(e)
 }
 
 // shutdown ends the broker, at once when a second signal comes.

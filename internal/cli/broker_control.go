@@ -15,7 +15,9 @@ const controlName = "control"
 // questions are those that the control socket answers, by name; see control.Handler.
 func (s *brokerServer) questions(b *broker.Broker) map[string]control.Handler {
 	return map[string]control.Handler{
-		"top": s.answerTop(b),
+		"top":       s.answerTop(b),
+		"capture":   s.answerCapture(b),
+		"recording": s.answerRecording(b),
 	}
 }
 

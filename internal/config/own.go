@@ -1,6 +1,9 @@
 package config
 
-import "path/filepath"
+import (
+	"path/filepath"
+	"strconv"
+)
 
 // Own are the options that Mosquitto does not have. Their names begin with colibri_, so
 // that a file says itself why Mosquitto does not read it. Of a number 0 means no limit,
@@ -13,6 +16,8 @@ type Own struct {
 	Checkpoint       int    // bytes of the state on disk below which it is not shortened; never 0
 	ServerReference  string // where clients are sent when this broker ends; empty for nowhere
 	Control          string // absolute path of the control socket; None for none; empty for one in the state's directory
+	Recorder         int    // bytes of the flight recorder; 0 for none
+	RecorderDumps    string // directory for what it has of clients whose connection broke; empty for none
 	DisconnectDenied bool   // clients before 5.0 that publish what they may not
 	CheckPayloads    bool   // refuse what is not the UTF-8 that its Payload Format Indicator says
 
@@ -35,6 +40,12 @@ const None = "none"
 
 // leastQuota is the smallest colibri_state_quota, in bytes.
 const leastQuota = 64 << 10
+
+// DefaultRecorder is how much memory the flight recorder has by default, in bytes; 0 for none.
+const DefaultRecorder = 16 << 20
+
+// leastRecorder is the smallest colibri_recorder besides 0, in bytes.
+const leastRecorder = 512 << 10
 
 // syncs are the values of colibri_sync.
 var syncs = words("always interval")
@@ -75,6 +86,17 @@ func ownOptions() []option {
 				return r.errorf("'%s' is not an absolute path; write one, such as /run/colibri.control, or none", v.text)
 			}
 			r.config.Own.Control = v.text
+			return nil
+		}},
+		{names: words("colibri_recorder"), kind: number, max: 1 << 30, standard: strconv.Itoa(DefaultRecorder), set: func(r *reader, v value) error {
+			if v.number > 0 && v.number < leastRecorder {
+				return r.errorf("%d bytes are too few for the flight recorder; give at least %d, or 0 for none", v.number, leastRecorder)
+			}
+			r.config.Own.Recorder = v.number
+			return nil
+		}},
+		{names: words("colibri_recorder_dumps"), set: func(r *reader, v value) error {
+			r.config.Own.RecorderDumps = v.text
 			return nil
 		}},
 		count("colibri_checkpoint", "50331648", 64<<10, func(o *Own) *int { return &o.Checkpoint }),

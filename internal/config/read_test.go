@@ -146,10 +146,10 @@ func TestRead(t *testing.T) {
 		{"max_qos 2\nmax_qos 2\nretain_available false\nmax_topic_alias_broker 0", func(c *Config) {
 			c.MaxQoS, c.RetainAvailable, c.MaxTopicAliasBroker = 2, false, 0
 		}},
-		{"colibri_when_full drop-oldest\ncolibri_share_strategy hash-topic\ncolibri_sync interval\ncolibri_checkpoint 65536\ncolibri_state_quota 65536\ncolibri_server_reference b2.example:1883\ncolibri_control /run/c\ncolibri_disconnect_denied true\ncolibri_check_payloads true\ncolibri_message_rate 1\ncolibri_byte_rate 2\n" +
+		{"colibri_when_full drop-oldest\ncolibri_share_strategy hash-topic\ncolibri_sync interval\ncolibri_checkpoint 65536\ncolibri_state_quota 65536\ncolibri_server_reference b2.example:1883\ncolibri_control /run/c\ncolibri_recorder 524288\ncolibri_recorder_dumps dumps\ncolibri_disconnect_denied true\ncolibri_check_payloads true\ncolibri_message_rate 1\ncolibri_byte_rate 2\n" +
 			"colibri_connect_rate 3\ncolibri_max_unauthenticated 4\ncolibri_max_subscriptions 5\ncolibri_max_topic_levels 6\n" +
 			"colibri_max_topic_bytes 7\ncolibri_max_retained 8\ncolibri_max_retained_bytes 9", func(c *Config) {
-			c.Own = Own{"drop-oldest", "hash-topic", "interval", 65536, 65536, "b2.example:1883", "/run/c", true, true, 1, 2, 3, 4, 5, 6, 7, 8, 9}
+			c.Own = Own{"drop-oldest", "hash-topic", "interval", 65536, 65536, "b2.example:1883", "/run/c", 524288, "dumps", true, true, 1, 2, 3, 4, 5, 6, 7, 8, 9}
 		}},
 		{"colibri_max_connections_per_address 7\ncolibri_takeover_pause 5", func(c *Config) { c.Abuse = Abuse{7, 5 * time.Second} }},
 		{"sys_interval 60", func(c *Config) { c.SysInterval = time.Minute }},
@@ -237,6 +237,7 @@ func TestMistakes(t *testing.T) {
 		{"accept_protocol_versions 5", 1, "all of 3, 4 and 5"},
 		{"max_qos 1\nmax_qos 2", 2, "max_qos was 1 before"},
 		{"colibri_state_quota 1000", 1, "1000 bytes are too few for a state; give at least 65536, or 0 for no limit"},
+		{"colibri_recorder 1000", 1, "1000 bytes are too few for the flight recorder; give at least 524288, or 0 for none"},
 		{"colibri_when_full never", 1, "'never' is none of drop-newest, drop-oldest or reject"},
 		{"colibri_control c", 1, "'c' is not an absolute path; write one, such as /run/colibri.control, or none"},
 		{"colibri_takeover_pause 6", 1, "a number from 0 to 5"},
