@@ -140,6 +140,7 @@ func TestRecorder(t *testing.T) {
 	})
 	mqtest.Run(t, "forgets who has gone when there are many", mqtest.V311, broker.Config{RecorderBytes: 512 << 10}, func(scene *mqtest.Scene) {
 		for i := range 600 {
+			scene.Dial().Write([]byte("GET / HTTP/1.1\r\n\r\n")) // not remembered
 			scene.Connect(fmt.Sprintf("%03d%s", i, strings.Repeat("x", 500))).Disconnect()
 		}
 		synctest.Wait()

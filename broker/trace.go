@@ -156,12 +156,13 @@ func (v *visitor) refused(err error) {
 		one.Bytes = one.Bytes[:min(len(one.Bytes), RecordedBytes)]
 		t.Last = append(t.Last, one)
 	}
+	known := len(v.seen) > 0 // who has sent no CONNECT would only make others be forgotten
 	v.tell(v)
 	end := TracedPacket{Time: t.Ended, Reason: t.Reason}
 	for _, c := range captures {
 		c.offer(v, &sight{at: end.Time, reason: end.Reason})
 	}
-	if r != nil {
+	if r != nil && known {
 		r.keep(v.number, &end)
 		r.ended(t, false)
 	}

@@ -213,7 +213,7 @@ func (env *invocation) captureEnds(o *captureOptions, lost uint64, err error) in
 		fmt.Fprintln(env.stderr, "The broker has ended.")
 		exit = exitCaptureFailed
 	case err != nil:
-		fmt.Fprintln(env.stderr, "The capture broke off: the broker has ended, or it was not read for 10 seconds.")
+		fmt.Fprintln(env.stderr, "The broker has ended, or the capture was not read for 10 seconds.")
 		exit = exitCaptureFailed
 	}
 	return exit

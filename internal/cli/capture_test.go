@@ -129,7 +129,7 @@ func TestCaptureCommand(t *testing.T) {
 
 	c = begin()
 	b.cancel()
-	ends(c, exitCaptureFailed, "The broker has ended.")
+	ends(c, exitCaptureFailed, "The broker has ended")
 	inspected(t, file)
 }
 

@@ -169,14 +169,14 @@ func TestCaptureChosen(t *testing.T) {
 	tcp := b.ways["tcp"]
 	sub := start(t, paths[colibri], append([]string{"sub", "-V", "5", "-i", "victim", "-t", "house/#", "-q", "1", "-d", "-u", "ann", "-P", "s3cret-password"}, tcp...)...)
 	sub.expect(t, `^Subscribed`)
-	file, capture := b.capture(t, "--topic", "house/+", "--packets", "4")
+	file, capture := b.capture(t, "--topic", "house/+", "--packets", "5")
 	for _, topic := range []string{"garden", "house/roof", "house/deep/cellar"} {
 		start(t, paths[colibri], append([]string{"pub", "-V", "5", "-i", "pub", "-q", "1", "-t", topic, "-m", topic}, tcp...)...).succeeds(t)
 	}
 	capture.succeeds(t)
 	got := tsharkLines(t, file, "-Y", "mqtt.msgtype != 1", "-T", "fields", "-e", "mqtt.msgtype")
-	if slices.Sort(got); !slices.Equal(got, []string{"3", "3", "4", "4"}) {
-		t.Errorf("of one topic: got the types %v, want a PUBLISH and its PUBACK on both sides", got)
+	if slices.Sort(got); !slices.Equal(got, []string{"14", "3", "3", "4", "4"}) {
+		t.Errorf("of one topic: got the types %v, want a PUBLISH and its PUBACK on both sides, and the DISCONNECT", got)
 	}
 	if err := sub.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
