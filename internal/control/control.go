@@ -32,6 +32,8 @@ const (
 	askTime = 10 * time.Second
 	// maxFault is how much is read of a sentence that says why there is no answer, in bytes.
 	maxFault = 4 << 10
+	// endTime is how long answers may take to end when the Server is closed.
+	endTime = time.Second
 	// dialTime is how long a broker may take to accept.
 	dialTime = 5 * time.Second
 )
@@ -133,6 +135,9 @@ func (s *Server) Serve() {
 func (s *Server) Close() {
 	s.end()
 	s.listener.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), endTime)
+	defer cancel()
+	s.http.Shutdown(ctx) // so that answers that end leave whole
 	s.http.Close()
 	s.asked.Wait()
 }
