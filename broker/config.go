@@ -62,7 +62,8 @@ type Config struct {
 	// packets of all clients, see Broker.Recorded; 0 is none, else it is 512 KiB at least.
 	RecorderBytes int
 	// SecretUserNames says that what clients give as User Name is a secret, such as a token:
-	// traces of their packets do not show it. The names that an Authenticator gives are none.
+	// traces of their packets do not show it, nor do events about clients that are refused before
+	// the Authenticator was asked. The names that an Authenticator gives are none.
 	SecretUserNames bool
 	// Explain puts into plain words why a connection ends or is refused, for traces of its
 	// packets. It must not block. Nil takes the text of the error.

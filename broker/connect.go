@@ -122,8 +122,11 @@ func (b *Broker) accept(caller context.Context, nc net.Conn) (c *conn, early []b
 		<-interrupted // what follows sets deadlines of its own
 	}
 	if err != nil {
-		if r != nil {
+		switch {
+		case r != nil:
 			p.UserName = r.UserName // an Authenticator may have taken a secret out of it
+		case p != nil && b.secretUserNames: // nobody was asked
+			p.UserName = ""
 		}
 		late := errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, errAuthTime)
 		if late && caller.Err() == nil && !b.closing.Load() {
@@ -214,7 +217,10 @@ func refusal(code colibri.ReasonCode, rule, reason string) error {
 
 // admit checks a CONNECT against what this broker takes, whoever it comes from.
 func (b *Broker) admit(nc net.Conn, p *packet.Connect) (*ConnectRequest, error) {
-	client := ClientInfo{ClientID: strings.Clone(p.ClientID), UserName: strings.Clone(p.UserName)}
+	client := ClientInfo{ClientID: strings.Clone(p.ClientID)} // of events
+	if !b.secretUserNames {
+		client.UserName = strings.Clone(p.UserName)
+	}
 	switch {
 	case b.closing.Load():
 		return nil, refusal(colibri.ServerShuttingDown, "", "this Server is shutting down")
