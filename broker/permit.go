@@ -27,6 +27,9 @@ type Permissions interface {
 	Publish(topic string, qos colibri.QoS, retain bool) colibri.ReasonCode
 	// Subscribe returns the granted QoS as a code, or the code that refuses.
 	Subscribe(s colibri.Subscription) colibri.ReasonCode
+	// Unsubscribe returns Success, or the code that refuses to end the Subscription with this
+	// Topic Filter, whether there is one or not.
+	Unsubscribe(filter string) colibri.ReasonCode
 	// Receive reports whether the client may be sent a message of this topic that its
 	// Subscriptions match.
 	Receive(topic string) bool
@@ -37,10 +40,17 @@ type Action int
 
 // The actions of Denied.
 const (
-	ActionPublish   Action = iota // also of a Will Message
-	ActionSubscribe               // at SUBSCRIBE
-	ActionKeep                    // a Subscription that it had and has no longer: see Reauthorize
+	ActionPublish     Action = iota // also of a Will Message
+	ActionSubscribe                 // at SUBSCRIBE
+	ActionKeep                      // a Subscription that it had and has no longer: see Reauthorize
+	ActionUnsubscribe               // at UNSUBSCRIBE: the Subscription stands
+	actions
 )
+
+// String returns a word for the action.
+func (a Action) String() string {
+	return [actions]string{"publish", "subscribe", "keep", "unsubscribe"}[a]
+}
 
 // Denied is a client that was not allowed to do something by its Permissions. A message
 // that a client does not receive is no Denied but counted as DropWithheld.
@@ -108,6 +118,8 @@ type nothing struct{}
 func (nothing) Publish(string, colibri.QoS, bool) colibri.ReasonCode { return colibri.NotAuthorized }
 
 func (nothing) Subscribe(colibri.Subscription) colibri.ReasonCode { return colibri.NotAuthorized }
+
+func (nothing) Unsubscribe(string) colibri.ReasonCode { return colibri.NotAuthorized }
 
 func (nothing) Receive(string) bool { return false }
 
@@ -182,8 +194,9 @@ func (b *Broker) withhold(s *liveSession, share string) {
 	b.drop(s, DropWithheld, 1)
 }
 
-// deny tells that a client may not do something.
+// deny counts and tells that a client may not do something.
 func (b *Broker) deny(client ClientInfo, action Action, text string, code colibri.ReasonCode) {
+	b.counters.denied[action].Add(1)
 	b.emit(Denied{Client: client, Action: action, Topic: strings.Clone(text), Code: code})
 }
 

@@ -26,6 +26,8 @@ func (r *filedRights) Subscribe(s colibri.Subscription) colibri.ReasonCode {
 	return colibri.ReasonCode(s.QoS)
 }
 
+func (r *filedRights) Unsubscribe(string) colibri.ReasonCode { return colibri.Success }
+
 func (r *filedRights) Receive(topic string) bool {
 	return (*acl.Rights)(r).Decide(acl.Receive, topic).Allowed
 }

@@ -272,6 +272,8 @@ func (rules) Publish(topic string, _ colibri.QoS, _ bool) colibri.ReasonCode {
 	return colibri.Success
 }
 
+func (rules) Unsubscribe(string) colibri.ReasonCode { return colibri.Success }
+
 func (rules) Subscribe(s colibri.Subscription) colibri.ReasonCode {
 	switch {
 	case strings.HasPrefix(s.Filter, "no"):

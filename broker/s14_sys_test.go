@@ -137,6 +137,7 @@ func TestSysValues(t *testing.T) {
 
 			"store/messages/bytes": strconv.Itoa(int(stored)), "packet/out/count": "0", "packet/out/bytes": "0",
 
+			"denied/publish":             "1",
 			"clients/pub/dropped/denied": "1", "clients/pub/dropped/no-subscribers": "1",
 		}
 		for reason := broker.DropReason(0); broker.KnownDropReason(reason); reason++ {
@@ -151,7 +152,7 @@ func TestSysValues(t *testing.T) {
 				want["load/"+name+"/"+window] = strconv.FormatFloat(6*float64(counted)*way, 'f', 2, 64)
 			}
 		}
-		all := len(want) - 2 + 5 // with the following and heap, without what came to be with this publication
+		all := len(want) - 3 + 5 // with the following and heap, without what came to be with this publication
 		want["retained messages/count"] = strconv.Itoa(all + 1)
 		want["messages/stored"] = strconv.Itoa(all + 2)
 		want["store/messages/count"] = strconv.Itoa(all + 2)

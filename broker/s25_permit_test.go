@@ -19,7 +19,7 @@ import (
 )
 
 // book is an Authorizer: for each User Name, what is forbidden. A line is "publish FILTER",
-// "receive FILTER" or "subscribe FILTER".
+// "receive FILTER", "subscribe FILTER" or "unsubscribe FILTER".
 type book struct {
 	mu    sync.Mutex
 	lines map[string][]string
@@ -68,6 +68,16 @@ func (p *page) Subscribe(s colibri.Subscription) colibri.ReasonCode {
 		return colibri.NotAuthorized
 	}
 	return colibri.ReasonCode(s.QoS)
+}
+
+func (p *page) Unsubscribe(filter string) colibri.ReasonCode {
+	switch {
+	case p.forbids("unsubscribe", filter):
+		return colibri.NotAuthorized
+	case p.forbids("odd", filter):
+		return colibri.ServerMoved // no code of an UNSUBACK
+	}
+	return colibri.Success
 }
 
 func (p *page) Receive(name string) bool { return !p.forbids("receive", name) }

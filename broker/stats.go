@@ -38,6 +38,7 @@ type Stats struct {
 	Dropped         map[DropReason]int64 // messages that were not delivered as asked
 	Limited         map[Limit]int64      // times that a limit was reached
 	Handshakes      map[Handshake]int64  // handshakes that have failed, see HandshakeFailed
+	Denied          map[Action]int64     // times that a client may not do something
 }
 
 // Traffic counts Control Packets in one direction. Received is a packet that could be
@@ -71,6 +72,7 @@ type counters struct {
 	refused  [256]atomic.Int64 // by Reason Code
 	dropped  ledger
 	limited  [limits]atomic.Int64
+	denied   [actions]atomic.Int64
 	heap     atomic.Int64 // the maximum
 
 	handshakes [handshakes]atomic.Int64
@@ -128,6 +130,7 @@ func (b *Broker) Stats() Stats {
 		Dropped:         c.dropped.byReason(),
 		Limited:         make(map[Limit]int64),
 		Handshakes:      make(map[Handshake]int64),
+		Denied:          make(map[Action]int64),
 	}
 	s.Connections, s.ConnectionsMaximum = b.conns.numbers()
 	b.conns.which(func(c *conn) bool {
@@ -162,6 +165,11 @@ func (b *Broker) Stats() Stats {
 	for h := range c.handshakes {
 		if n := c.handshakes[h].Load(); n > 0 {
 			s.Handshakes[Handshake(h)] = n
+		}
+	}
+	for a := range c.denied {
+		if n := c.denied[a].Load(); n > 0 {
+			s.Denied[Action(a)] = n
 		}
 	}
 	return s

@@ -144,6 +144,9 @@ func sayNumbers(s *Stats, say func(topic string, n int64)) {
 	for reason := range dropReasons {
 		say("publish/dropped/"+sysLevel(reason.String()), s.Dropped[reason])
 	}
+	for action, n := range s.Denied {
+		say("denied/"+action.String(), n)
+	}
 	for limit, n := range s.Limited { // those that were reached
 		say("limit/"+sysLevel(limit.String()), n)
 	}

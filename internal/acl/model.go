@@ -3,9 +3,13 @@ package acl
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
+	"strings"
+
+	"github.com/colibri-mqtt/colibri/topic"
 )
 
 // Model are roles and groups in the form of Mosquitto's dynamic security; its JSON form is
@@ -26,6 +30,7 @@ type Model struct {
 	roles   map[string][]modelRule
 	clients map[string]*modelClient
 	nobody  *modelClient // a client without a User Name
+	unknown *Rights      // of a User Name that is not known
 }
 
 // DefaultAccess says what is allowed when no rule of a client speaks of it.
@@ -39,6 +44,7 @@ type DefaultAccess struct {
 // ModelClient is a client with its roles.
 type ModelClient struct {
 	UserName string     `json:"username"`
+	ClientID string     `json:"clientid,omitempty"` // the only one that it may have; empty for any
 	Disabled bool       `json:"disabled,omitempty"`
 	Roles    []RoleRef  `json:"roles"`
 	Groups   []GroupRef `json:"groups"`
@@ -106,8 +112,10 @@ type modelRule struct {
 // asked.
 type modelClient struct {
 	disabled bool
+	clientID string
 	roles    []string
 	groups   []prioritized
+	shared   *Rights // whatever the Client Identifier is; nil when a role has a pattern
 }
 
 type prioritized struct {
@@ -119,8 +127,12 @@ type prioritized struct {
 // such as passwords, are passed over and not kept.
 func ReadModel(source io.Reader) (*Model, error) {
 	m := &Model{}
-	if err := json.NewDecoder(source).Decode(m); err != nil {
+	decoder := json.NewDecoder(source)
+	if err := decoder.Decode(m); err != nil {
 		return nil, fmt.Errorf("the roles cannot be read: %w", err)
+	}
+	if decoder.More() {
+		return nil, errors.New("the roles cannot be read: something stands behind the object")
 	}
 	if err := m.WorkOut(); err != nil {
 		return nil, err
@@ -154,7 +166,7 @@ func (m *Model) WorkOut() error {
 		if err != nil {
 			return err
 		}
-		m.clients[c.UserName] = &modelClient{disabled: c.Disabled, roles: roles}
+		m.clients[c.UserName] = &modelClient{disabled: c.Disabled, clientID: c.ClientID, roles: roles}
 		for _, g := range c.Groups {
 			m.clients[c.UserName].join(g.Name, g.Priority)
 		}
@@ -178,6 +190,11 @@ func (m *Model) WorkOut() error {
 	if err := m.nobody.addGroups(groups); err != nil {
 		return fmt.Errorf("anonymousGroup: %w", err)
 	}
+	m.unknown = (&Rights{}).nothing(unknownRule)
+	m.share(m.nobody, "")
+	for name, c := range m.clients {
+		m.share(c, name)
+	}
 	return nil
 }
 
@@ -193,6 +210,9 @@ func (r *Role) workOut() ([]modelRule, error) {
 		kind, ok := ruleTypes[acl.Type]
 		if !ok {
 			return nil, fmt.Errorf("the role '%s', rule %d: there is no acltype '%s'", r.Name, i+1, acl.Type)
+		}
+		if err := topic.CheckFilter(acl.Topic); err != nil && !strings.HasPrefix(acl.Topic, "$share/") {
+			return nil, fmt.Errorf("the role '%s', rule %d: the topic is not one: %w", r.Name, i+1, err)
 		}
 		verb := "deny"
 		if acl.Allow {
@@ -252,13 +272,32 @@ func (m *Model) Rights(c Client) *Rights {
 	if c.User != "" {
 		known = m.clients[c.User]
 	}
-	r := &Rights{}
 	switch {
 	case known == nil:
-		return r.nothing(unknownRule)
+		return m.unknown
 	case known.disabled:
-		return r.nothing(disabledRule)
+		return shutOut(disabledRule)
+	case known.clientID != "" && known.clientID != c.ID:
+		return shutOut(otherIDRule)
+	case known.shared != nil:
+		return known.shared
 	}
+	return m.rightsOf(known, c)
+}
+
+// share works out the Rights that all clients of one user share.
+func (m *Model) share(known *modelClient, user string) {
+	for _, role := range known.roles {
+		if slices.ContainsFunc(m.roles[role], func(r modelRule) bool { return isPattern(r.entry.filter) }) {
+			return
+		}
+	}
+	known.shared = m.rightsOf(known, Client{User: user})
+}
+
+// rightsOf works out the Rights of c, which is known.
+func (m *Model) rightsOf(known *modelClient, c Client) *Rights {
+	r := &Rights{}
 	for _, role := range known.roles {
 		for i := range m.roles[role] {
 			rule := m.roles[role][i]
@@ -290,6 +329,13 @@ func controlHow(a Action) how {
 		return covers
 	}
 	return matches
+}
+
+// shutOut returns Rights to nothing, whatever other rules say.
+func shutOut(rule *Rule) *Rights {
+	r := (&Rights{}).nothing(rule)
+	r.shut = true
+	return r
 }
 
 // nothing denies everything.

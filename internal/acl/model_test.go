@@ -85,8 +85,10 @@ func TestModelErrors(t *testing.T) {
 		{`{"clients":[{"username":"u","groups":[{"groupname":"g"}]}]}`, "the client 'u': there is no group 'g'"},
 		{`{"anonymousGroup":"g"}`, "anonymousGroup: there is no group 'g'"},
 		{`{`, "the roles cannot be read: unexpected EOF"},
+		{`{}{}`, "the roles cannot be read: something stands behind the object"},
+		{`{"roles":[{"rolename":"r","acls":[{"acltype":"subscribePattern","topic":"a/#/b"}]}]}`, "the role 'r', rule 1: the topic is not one: "},
 	} {
-		if _, err := ReadModel(strings.NewReader(test.text)); err == nil || err.Error() != test.want {
+		if _, err := ReadModel(strings.NewReader(test.text)); err == nil || err.Error() != test.want && !(strings.HasSuffix(test.want, ": ") && strings.HasPrefix(err.Error(), test.want)) {
 			t.Errorf("%s: got %v, want %s", test.text, err, test.want)
 		}
 	}
@@ -133,5 +135,81 @@ func TestUnlimited(t *testing.T) {
 	}
 	if !file.Names("#") || file.Names("a") {
 		t.Error("the file names # and nothing else")
+	}
+}
+
+// TestBoth holds how roles and an ACL file decide together.
+func TestBoth(t *testing.T) {
+	m, err := ReadModel(strings.NewReader(roles))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Set{Model: m, File: readHouse(t, "topic read house/a\nuser anna\ntopic house/#\ntopic deny garden/x\ntopic deny house/attic\nuser gone\ntopic #\nuser eve\ntopic eve/#\nuser ben\ntopic garden/#\n")}
+	for _, test := range []struct {
+		user   string
+		action Action
+		topic  string
+		want   bool
+		rule   string
+	}{
+		{"anna", Publish, "house/door", true, "role 'writer', rule 2"},
+		{"anna", Publish, "house/roof", false, "role 'writer', rule 1"}, // although the file allows it
+		{"anna", Publish, "garden/x", true, "role 'reader', rule 3"},    // although the file denies it
+		{"ben", Publish, "garden/x", true, "f:"},
+		{"ben", Publish, "house/x", false, "no rule allows it"},
+		{"ben", Receive, "house/x", true, "defaultACLAccess publishClientReceive allow"}, // although the file does not
+		{"ben", Receive, "$CONTROL/x", false, "what begins with $CONTROL"},
+		{"ben", Subscribe, "#", true, "the rules of the file are not about Subscriptions"},
+		{"anna", Subscribe, "house/safe", false, "role 'reader', rule 2"},
+		{"", Unsubscribe, "x", false, "role 'guest', rule 2"},
+		{"gone", Publish, "x", false, "the client is disabled"},
+		{"gone", Subscribe, "x", false, "the client is disabled"},
+		{"eve", Publish, "eve/x", true, "f:"},
+		{"eve", Publish, "x", false, "no rule allows it"},
+	} {
+		d := s.Rights(Client{ID: "c", User: test.user}, nil).Decide(test.action, test.topic)
+		if rule := d.Rule.String(); d.Allowed != test.want || !strings.HasPrefix(strings.Replace(rule, s.File.Path, "f", 1), test.rule) {
+			t.Errorf("%q %s %s: got %v by %s, want %v by %s", test.user, test.action, test.topic, d.Allowed, rule, test.want, test.rule)
+		}
+	}
+	own := &Rules{Source: "the token", Publish: []string{"t"}}
+	if r := s.Rights(Client{ID: "c", User: "anna"}, own); r.Decide(Publish, "house/door").Allowed || !r.Decide(Publish, "t").Allowed {
+		t.Error("the rules of a token do not decide alone")
+	}
+}
+
+// TestModelClientID holds that a user with a Client Identifier of its own has no rights with
+// another one, not even those of a file.
+func TestModelClientID(t *testing.T) {
+	m, err := ReadModel(strings.NewReader(`{"defaultACLAccess":{"publishClientSend":true},"clients":[{"username":"u","clientid":"c1"}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []*Set{{Model: m}, {Model: m, File: readHouse(t, "user u\ntopic #")}} {
+		for id, want := range map[string]bool{"c1": true, "c2": false} {
+			if d := s.Rights(Client{ID: id, User: "u"}, nil).Decide(Publish, "a"); d.Allowed != want {
+				t.Errorf("%s: got %v by %s, want %v", id, d.Allowed, d.Rule, want)
+			}
+		}
+	}
+}
+
+// TestModelShared holds that clients of one user have the same Rights, unless a rule of it
+// asks for the Client Identifier.
+func TestModelShared(t *testing.T) {
+	m, err := ReadModel(strings.NewReader(roles))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for user, want := range map[string]bool{"carl": false, "anna": false, "eve": true, "": false, "none": true} {
+		if got := m.Rights(Client{ID: "1", User: user}) == m.Rights(Client{ID: "2", User: user}); got != want {
+			t.Errorf("%q: shared is %v, want %v", user, got, want)
+		}
+	}
+	if m, err = ReadModel(strings.NewReader(strings.NewReplacer("%u", "u", "%c", "c").Replace(roles))); err != nil {
+		t.Fatal(err)
+	}
+	if m.Rights(Client{ID: "1", User: "anna"}) != m.Rights(Client{ID: "2", User: "anna"}) || m.Rights(Client{ID: "1"}) != m.Rights(Client{ID: "2"}) {
+		t.Error("without patterns: not shared")
 	}
 }

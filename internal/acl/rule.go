@@ -176,6 +176,7 @@ func coversLevels(rule, filter string) bool {
 type Rights struct {
 	lists     [actions][]entry // the first that decides does
 	otherwise [actions]Decision
+	shut      bool // by roles that name the client and let it do nothing
 }
 
 // append adds an entry for a.
@@ -195,6 +196,7 @@ var (
 	tokenRule    = &Rule{Text: "the rules that came with the client do not allow it"}
 	unknownRule  = &Rule{Text: "the roles know no such client"}
 	disabledRule = &Rule{Text: "the client is disabled"}
+	otherIDRule  = &Rule{Text: "the roles know this user only with another Client Identifier"}
 )
 
 // stateFilter are the topics below $SYS that clients may write: bridges say there whether

@@ -67,4 +67,11 @@ func (p permissions) Subscribe(s colibri.Subscription) colibri.ReasonCode {
 	return colibri.ReasonCode(s.QoS)
 }
 
+func (p permissions) Unsubscribe(filter string) colibri.ReasonCode {
+	if !p.rights.Decide(acl.Unsubscribe, filter).Allowed {
+		return colibri.NotAuthorized
+	}
+	return colibri.Success
+}
+
 func (p permissions) Receive(topic string) bool { return p.rights.Decide(acl.Receive, topic).Allowed }

@@ -38,11 +38,11 @@ type aclFlag struct {
 }
 
 var aclFlags = []aclFlag{
-	{names: []string{"-c", "--config-file"}, value: "FILE", help: "take the rules from the configuration in FILE, as the broker does: acl_file and colibri_firehose",
+	{names: []string{"-c", "--config-file"}, value: "FILE", help: "take the rules from the configuration in FILE, as the broker does: acl_file, colibri_roles_file and colibri_firehose",
 		apply: func(o *aclOptions, value string) { o.configFile = value }},
 	{names: []string{"--file"}, verbs: "explain", value: "ACL", help: "take the rules from the ACL file ACL",
 		apply: func(o *aclOptions, value string) { o.file = value }},
-	{names: []string{"--roles"}, verbs: "explain", value: "JSON", help: "take the rules from the roles and groups in JSON, a state file of Mosquitto's dynamic security; the broker does not read it yet",
+	{names: []string{"--roles"}, value: "JSON", help: "take the rules from the roles and groups in JSON, a state file of Mosquitto's dynamic security, as colibri_roles_file does",
 		apply: func(o *aclOptions, value string) { o.roles = value }},
 	{names: []string{"-u", "--user"}, verbs: "explain", value: "USER", help: "User Name of the client; without it, the client is anonymous",
 		apply: func(o *aclOptions, value string) { o.client.User = value }},
@@ -59,8 +59,8 @@ var aclVerbs = []struct {
 	name, arguments, help string
 	run                   func(env *invocation, o *aclOptions) int
 }{
-	{"explain", "{publish | subscribe | receive} TOPIC", "say whether a client may do it, and which rule decides", explainACL},
-	{"check", "[FILE]", "read an ACL file as the broker would, and say what is wrong with it", checkACL},
+	{"explain", "{publish | receive | subscribe | unsubscribe} TOPIC", "say whether a client may do it, and which rule decides", explainACL},
+	{"check", "[FILE]", "read an ACL file or roles as the broker would, and say what is wrong with them", checkACL},
 }
 
 func aclCommand() command {
@@ -74,7 +74,7 @@ func aclCommand() command {
 }
 
 // aclActions are what explain explains.
-var aclActions = []string{"publish", "subscribe", "receive"}
+var aclActions = []string{"publish", "receive", "subscribe", "unsubscribe"}
 
 // completeACL offers what a shell can put in place of typed, behind args.
 func completeACL(args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
@@ -147,8 +147,8 @@ func parseACLOptions(args []string) (*aclOptions, error) {
 		return o, usagef("Say what to do: explain or check.")
 	case o.file != "" && o.configFile != "":
 		return o, usagef("Give an ACL file or a configuration, not both.")
-	case o.roles != "" && o.file+o.configFile != "":
-		return o, usagef("'--roles' stands alone: leave '--file' and '-c' out.")
+	case o.roles != "" && o.configFile != "":
+		return o, usagef("Give roles or a configuration, not both.")
 	}
 	return o, nil
 }
@@ -185,12 +185,17 @@ func (o *aclOptions) rules() (*config.Config, *acl.Set, error) {
 		set, err := readRules(c)
 		return c, set, err
 	}
-	if o.roles != "" {
-		model, err := readRoles(o.roles)
-		return c, &acl.Set{Model: model}, err
+	set := &acl.Set{}
+	var err error
+	if o.file != "" {
+		if set.File, err = acl.ReadFile(o.file); err != nil {
+			return nil, nil, err
+		}
 	}
-	file, err := acl.ReadFile(o.file)
-	return c, &acl.Set{File: file}, err
+	if o.roles != "" {
+		set.Model, err = readRoles(o.roles)
+	}
+	return c, set, err
 }
 
 // readRoles reads a file of roles and groups.
@@ -218,8 +223,8 @@ func checkACL(env *invocation, o *aclOptions) int {
 		return exitConfig
 	case len(o.arguments) == 1:
 		o.file = o.arguments[0]
-	case o.configFile == "":
-		env.printUsageError(usagef("Say which ACL file, or -c and a configuration."))
+	case o.configFile+o.roles == "":
+		env.printUsageError(usagef("Say which ACL file, or --roles and a file of roles, or -c and a configuration."))
 		return exitConfig
 	}
 	_, set, err := o.rules()
@@ -280,17 +285,17 @@ func consideredLine(c *acl.Considered) string {
 func (o *aclOptions) asked() (acl.Action, error) {
 	switch {
 	case len(o.arguments) < 2:
-		return 0, usagef("Say what to explain: publish, subscribe or receive, and a topic.")
+		return 0, usagef("Say what to explain: publish, receive, subscribe or unsubscribe, and a topic.")
 	case len(o.arguments) > 2:
 		return 0, usagef("There is a second topic, '%s'; give one, in quotes when it has spaces.", o.arguments[2])
 	case !slices.Contains(aclActions, o.arguments[0]):
-		return 0, usagef("'%s' is none of publish, subscribe and receive.", o.arguments[0])
+		return 0, usagef("'%s' is none of publish, receive, subscribe and unsubscribe.", o.arguments[0])
 	case o.file+o.configFile+o.roles == "":
-		return 0, usagef("Say where the rules are: --file and an ACL file, or -c and a configuration.")
+		return 0, usagef("Say where the rules are: --file and an ACL file, --roles and a file of roles, or -c and a configuration.")
 	}
 	action, _ := acl.ParseAction(o.arguments[0])
 	check := topic.CheckName
-	if action == acl.Subscribe {
+	if action == acl.Subscribe || action == acl.Unsubscribe {
 		check = topic.CheckFilter
 	}
 	if err := check(o.arguments[1]); err != nil {
@@ -301,7 +306,7 @@ func (o *aclOptions) asked() (acl.Action, error) {
 
 func writeACLHelp(w io.Writer, name string) {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n\nUsage:\n", wrapped("Find out what the rules of an ACL file let a client do, without a broker.", 0))
+	fmt.Fprintf(&b, "%s\n\nUsage:\n", wrapped("Find out what the rules of an ACL file and of roles let a client do, without a broker.", 0))
 	for _, v := range aclVerbs {
 		fmt.Fprintf(&b, "  %s %s [FLAGS] %s\n", name, v.name, v.arguments)
 	}
@@ -313,6 +318,7 @@ func writeACLHelp(w io.Writer, name string) {
 	for _, e := range [][2]string{
 		{"explain -c my.conf -u anna -i c1 publish house/door", "may anna publish there?"},
 		{"explain --file house.acl -u anna receive house/door", "is she sent what others publish?"},
+		{"explain --roles roles.json -u anna subscribe 'house/#'", "do her roles let her subscribe?"},
 		{"check house.acl", "is the file right?"},
 	} {
 		fmt.Fprintf(&b, "  # %s\n  %s %s\n", e[1], name, e[0])
@@ -330,8 +336,8 @@ func writeACLHelp(w io.Writer, name string) {
 %s
 
 Exit code:
-  0 allowed, or the file is right; 1 denied; 3 mistake in the flags, the configuration or
-  the ACL file.
-`, wrapped("An ACL file never refuses a Subscription: it decides which messages come with it, so ask about receive. subscribe tells about colibri_firehose.", 0))
+  0 allowed, or the file is right; 1 denied; 3 mistake in the flags, the configuration, the
+  ACL file or the roles.
+`, wrapped("An ACL file never refuses a Subscription: it decides which messages come with it, so ask about receive. subscribe tells about colibri_firehose and roles. With both, roles decide first, and the ACL file where no rule of theirs speaks and their default access denies.", 0))
 	io.WriteString(w, b.String())
 }

@@ -51,6 +51,10 @@ type aclReport struct {
 	Rules    int          `json:"rules"`
 	Users    int          `json:"users"`
 	Warnings []aclWarning `json:"warnings"`
+
+	Roles   int `json:"roles"`
+	Groups  int `json:"groups"`
+	Clients int `json:"clients"` // that roles speak of
 }
 
 type aclWarning struct {
@@ -112,10 +116,15 @@ func reportACL(env *invocation, o *aclOptions, set *acl.Set, err error) int {
 		} else if wrong, ok := errors.AsType[*config.Error](err); ok {
 			r.File, r.Line, r.Error = wrong.File, wrong.Line, wrong.Error()+"."
 		}
-	} else if f := set.File; f != nil {
-		r.Rules, r.Users = f.Rules(), f.Users()
-		for _, w := range f.Warnings {
-			r.Warnings = append(r.Warnings, aclWarning{f.Path, w.Line, w.Text})
+	} else {
+		if f := set.File; f != nil {
+			r.Rules, r.Users = f.Rules(), f.Users()
+			for _, w := range f.Warnings {
+				r.Warnings = append(r.Warnings, aclWarning{f.Path, w.Line, w.Text})
+			}
+		}
+		if m := set.Model; m != nil {
+			r.Roles, r.Groups, r.Clients = len(m.Roles), len(m.Groups), len(m.Clients)
 		}
 	}
 	if o.json {
@@ -145,9 +154,13 @@ func (r *aclReport) print(env *invocation, set *acl.Set) {
 	for _, w := range r.Warnings {
 		fmt.Fprintf(env.stderr, "Warning: %s:%d: %s.\n", w.File, w.Line, w.Text)
 	}
-	if set.File == nil {
-		fmt.Fprintln(env.stdout, "The configuration names no ACL file, so there are no rules.")
-		return
+	if set.File == nil && set.Model == nil {
+		fmt.Fprintln(env.stdout, "The configuration names no ACL file and no roles, so there are no rules.")
 	}
-	fmt.Fprintf(env.stdout, "The file is right. Rules: %d; users with rules of their own: %d.\n", r.Rules, r.Users)
+	if set.File != nil {
+		fmt.Fprintf(env.stdout, "The file is right. Rules: %d; users with rules of their own: %d.\n", r.Rules, r.Users)
+	}
+	if set.Model != nil {
+		fmt.Fprintf(env.stdout, "The roles are right. Roles: %d; groups: %d; clients: %d.\n", r.Roles, r.Groups, r.Clients)
+	}
 }

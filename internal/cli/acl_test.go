@@ -47,6 +47,8 @@ func TestACL(t *testing.T) {
 		"roles":[{"rolename":"door","acls":[{"acltype":"publishClientSend","topic":"house/%c","allow":true}]}]}`), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	both := writeConfig(t, "acl_file "+file+"\ncolibri_roles_file "+roles+"\n")
+	lost := writeConfig(t, "colibri_roles_file /nonexistent.json\n")
 	const seeHelp = "\nUse 'colibri acl --help' to see usage.\n"
 	for _, test := range []struct {
 		args           string
@@ -69,12 +71,20 @@ func TestACL(t *testing.T) {
 			"  role 'door', rule 1: publishClientSend house/%c allow, which is house/door for this client - allows it\n", ""},
 		{"explain --roles ROLES receive x", 1, "denied: defaultACLAccess publishClientReceive deny\nLooked at, in this order:\n  defaultACLAccess publishClientReceive deny - denies it\n", ""},
 		{"explain --roles FILE receive x", 3, "", "Error: In FILE: the roles cannot be read: invalid character 'o' in literal true (expecting 'r').\n"},
-		{"explain --roles ROLES -c CONF receive x", 3, "", "Error: '--roles' stands alone: leave '--file' and '-c' out.\n" + seeHelp},
-		{"explain publish x", 3, "", "Error: Say where the rules are: --file and an ACL file, or -c and a configuration.\n" + seeHelp},
-		{"explain --file FILE publish", 3, "", "Error: Say what to explain: publish, subscribe or receive, and a topic.\n" + seeHelp},
+		{"explain --roles ROLES -c CONF receive x", 3, "", "Error: Give roles or a configuration, not both.\n" + seeHelp},
+		{"explain publish x", 3, "", "Error: Say where the rules are: --file and an ACL file, --roles and a file of roles, or -c and a configuration.\n" + seeHelp},
+		{"explain --file FILE publish", 3, "", "Error: Say what to explain: publish, receive, subscribe or unsubscribe, and a topic.\n" + seeHelp},
 		{"explain --file FILE publish a b", 3, "", "Error: There is a second topic, 'b'; give one, in quotes when it has spaces.\n" + seeHelp},
-		{"explain --file FILE write a", 3, "", "Error: 'write' is none of publish, subscribe and receive.\n" + seeHelp},
-		{"explain --file FILE unsubscribe a", 3, "", "Error: 'unsubscribe' is none of publish, subscribe and receive.\n" + seeHelp},
+		{"explain --file FILE write a", 3, "", "Error: 'write' is none of publish, receive, subscribe and unsubscribe.\n" + seeHelp},
+		{"explain --file FILE unsubscribe #", 0, "allowed: the rules of the file are not about Subscriptions, but about the messages that come with them\n" +
+			"Looked at, in this order:\n  the rules of the file are not about Subscriptions, but about the messages that come with them - allows it\n", ""},
+		{"explain --roles ROLES -u anna unsubscribe a", 1, "denied: defaultACLAccess unsubscribe deny\nLooked at, in this order:\n  defaultACLAccess unsubscribe deny - denies it\n", ""},
+		{"explain --file FILE --roles ROLES -u anna -i house publish house/house", 0, "allowed: role 'door', rule 1 (publishClientSend house/%c allow)\n" +
+			"Looked at, in this order:\n  role 'door', rule 1: publishClientSend house/%c allow, which is house/house for this client - allows it\n", ""},
+		{"explain --file FILE --roles ROLES -u anna -i c1 publish house/safe", 1, "denied: FILE:4 (topic deny house/safe)\nLooked at, in this order:\n" +
+			"  role 'door', rule 1: publishClientSend house/%c allow, which is house/c1 for this client - speaks of other topics\n  FILE:4: topic deny house/safe - denies it\n", ""},
+		{"explain -c BOTH -u anna -i c1 publish house/c1", 0, "allowed: role 'door', rule 1 (publishClientSend house/%c allow)\n" +
+			"Looked at, in this order:\n  role 'door', rule 1: publishClientSend house/%c allow, which is house/c1 for this client - allows it\n", ""},
 		{"explain --file FILE -c CONF publish a", 3, "", "Error: Give an ACL file or a configuration, not both.\n" + seeHelp},
 		{"explain --file /nonexistent publish a", 3, "", "Error: The file /nonexistent cannot be read: no such file or directory.\n"},
 		{"explain --file BAD publish a", 3, "", "Error: BAD:2: 'maybe' is none of read, write, readwrite and deny; a topic with spaces needs one of them before it.\n"},
@@ -85,17 +95,21 @@ func TestACL(t *testing.T) {
 		{"forbid", 3, "", "Error: Unknown command 'forbid'; there are explain and check.\n" + seeHelp},
 		{"check FILE", 0, "The file is right. Rules: 4; users with rules of their own: 1.\n", ""},
 		{"check -c CONF", 0, "The file is right. Rules: 4; users with rules of their own: 1.\n", ""},
-		{"check -c BARE", 0, "The configuration names no ACL file, so there are no rules.\n", ""},
+		{"check -c BARE", 0, "The configuration names no ACL file and no roles, so there are no rules.\n", ""},
 		{"check ODD", 0, "The file is right. Rules: 1; users with rules of their own: 0.\n",
 			"Warning: ODD:1: the pattern has neither %u nor %c, so it gives everybody the same; 'topic' gives it to one user.\n"},
 		{"check BAD", 3, "", "Error: BAD:2: 'maybe' is none of read, write, readwrite and deny; a topic with spaces needs one of them before it.\n"},
 		{"check -c MISSING", 3, "", "Error: MISSING:1: the acl_file /nonexistent.acl cannot be read: no such file or directory.\n"},
-		{"check", 3, "", "Error: Say which ACL file, or -c and a configuration.\n" + seeHelp},
+		{"check", 3, "", "Error: Say which ACL file, or --roles and a file of roles, or -c and a configuration.\n" + seeHelp},
+		{"check --roles ROLES", 0, "The roles are right. Roles: 1; groups: 0; clients: 1.\n", ""},
+		{"check --roles BAD", 3, "", "Error: In BAD: the roles cannot be read: invalid character 'o' in literal true (expecting 'r').\n"},
+		{"check -c BOTH", 0, "The file is right. Rules: 4; users with rules of their own: 1.\nThe roles are right. Roles: 1; groups: 0; clients: 1.\n", ""},
+		{"check -c LOST", 3, "", "Error: LOST:1: the colibri_roles_file /nonexistent.json cannot be read: no such file or directory.\n"},
 		{"check FILE ODD", 3, "", "Error: There is a second file, 'ODD'; give one.\n" + seeHelp},
 		{"check -c CONF FILE", 3, "", "Error: Give an ACL file or a configuration, not both.\n" + seeHelp},
-		{"check --json BAD", 3, `{"ok":false,"error":"BAD:2: 'maybe' is none of read, write, readwrite and deny; a topic with spaces needs one of them before it.","file":"BAD","line":2,"rules":0,"users":0,"warnings":[]}` + "\n", ""},
+		{"check --json BAD", 3, `{"ok":false,"error":"BAD:2: 'maybe' is none of read, write, readwrite and deny; a topic with spaces needs one of them before it.","file":"BAD","line":2,"rules":0,"users":0,"warnings":[],"roles":0,"groups":0,"clients":0}` + "\n", ""},
 	} {
-		named := strings.NewReplacer("MISSING", missing, "ROLES", roles, "FILE", file, "CONF", conf, "BADCONF", badConf, "BAD", bad, "ODD", odd, "BARE", bare)
+		named := strings.NewReplacer("MISSING", missing, "BOTH", both, "LOST", lost, "ROLES", roles, "FILE", file, "CONF", conf, "BADCONF", badConf, "BAD", bad, "ODD", odd, "BARE", bare)
 		exit, stdout, stderr := call(t, append([]string{"colibri", "acl"}, strings.Fields(named.Replace(test.args))...)...)
 		got := fmt.Sprintf("exit code %d\n%s%s", exit, stdout, stderr)
 		want := fmt.Sprintf("exit code %d\n%s%s", test.exit, named.Replace(test.stdout), named.Replace(test.stderr))
@@ -133,7 +147,7 @@ func TestACLJSON(t *testing.T) {
 // TestACLHelp shows that help and completion know acl.
 func TestACLHelp(t *testing.T) {
 	exit, stdout, _ := call(t, "colibri", "acl", "--help")
-	for _, want := range []string{"colibri acl explain [FLAGS] {publish | subscribe | receive} TOPIC", "-u, --user USER", "Exit code:"} {
+	for _, want := range []string{"colibri acl explain [FLAGS] {publish | receive | subscribe | unsubscribe} TOPIC", "-u, --user USER", "Exit code:"} {
 		if exit != 0 || !strings.Contains(stdout, want) {
 			t.Errorf("--help: got exit code %d, and no %q in\n%s", exit, want, stdout)
 		}
@@ -243,4 +257,54 @@ func TestAuditBound(t *testing.T) {
 	if n := len(a.recent); n > auditClients+1 {
 		t.Errorf("%d clients are remembered, want at most %d", n, auditClients+1)
 	}
+}
+
+// TestBrokerRoles shows a broker with roles, which are read again: rightly, wrongly and
+// rightly again; and beside an ACL file.
+func TestBrokerRoles(t *testing.T) {
+	file, _ := writeRules(t, "user anna\ntopic garden/#\n")
+	roles := filepath.Join(t.TempDir(), "roles.json")
+	write := func(kind, topic, unsubscribe string) {
+		t.Helper()
+		text := `{"defaultACLAccess":{"unsubscribe":` + unsubscribe + `},"clients":[{"username":"anna","roles":[{"rolename":"r"}]}],
+			"roles":[{"rolename":"r","acls":[{"acltype":"` + kind + `","topic":"` + topic + `","allow":true}, {"acltype":"unsubscribeLiteral","topic":"x","allow":false}]}]}`
+		if err := os.WriteFile(roles, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("publishClientSend", "house/#", "true")
+	b := startBroker(t, "colibri", "broker", "-c", writeConfig(t, "listener 0 127.0.0.1\nallow_anonymous true\npersistence false\nacl_file "+file+"\ncolibri_roles_file "+roles+"\n"))
+	_, port, _ := strings.Cut(b.address(), ":")
+	publish := func(topic, want string) {
+		t.Helper()
+		exit, _, stderr := call(t, "colibri", "pub", "-V", "5", "-p", port, "-i", "c1", "-u", "anna", "-q", "1", "-t", topic, "-m", "x")
+		if got := exit == 0 && !strings.Contains(stderr, "Not authorized"); got != (want == "") {
+			t.Errorf("publish to %s: got exit code %d and %q", topic, exit, stderr)
+		}
+		if want != "" {
+			b.until(`Denied: client c1 \(user anna\) may not publish to ` + topic + `: ` + want + `\.\n`)
+		}
+	}
+	publish("house/door", "")
+	publish("garden/x", "")
+	publish("attic", "no rule allows it")
+	if err := os.WriteFile(roles, []byte(`{"clients":[{"username":"anna","roles":[{"rolename":"q"}]}]}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	b.until(`Reading the roles again: The file of roles is wrong: in .*roles\.json: the client 'anna' has a role that does not exist: 'q'\. The broker goes on with what held before\.\n`)
+	publish("house/door", "")
+	write("publishClientSend", "attic", "true")
+	b.until(`Reading the roles again: what stands there holds from now on\.\n`)
+	publish("attic", "")
+	publish("garden/x", "")
+	publish("house/door", "no rule allows it")
+	if err := os.WriteFile(file, []byte("user anna\ntopic house/#\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	b.until(`Reading the access rules again: what stands there holds from now on\.\n`)
+	publish("attic", "") // the roles are still there
+	publish("house/door", "")
+	call(t, "colibri", "sub", "-V", "5", "-p", port, "-i", "c2", "-u", "anna", "-t", "x", "-U", "x", "-E")
+	b.until(`Denied: client c2 \(user anna\) may not unsubscribe from x: role 'r', rule 2 \(unsubscribeLiteral x deny\)\.\n`)
+	b.end()
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/colibri-mqtt/colibri"
 	"github.com/colibri-mqtt/colibri/broker"
 	"github.com/colibri-mqtt/colibri/internal/accept"
+	"github.com/colibri-mqtt/colibri/internal/acl"
 	"github.com/colibri-mqtt/colibri/internal/auth"
 	"github.com/colibri-mqtt/colibri/internal/config"
 )
@@ -357,6 +358,7 @@ type brokerServer struct {
 	config  *config.Config
 	limits  broker.Limits
 	access  *auth.Access // never nil
+	rules   *acl.Set     // of access; once it serves, reload changes it
 
 	log             *brokerLog
 	descriptorsTold atomic.Bool // a sentence about them was logged

@@ -115,6 +115,8 @@ func (a *audit) line(e broker.Denied) string {
 	switch e.Action {
 	case broker.ActionSubscribe:
 		what, action = "may not subscribe to", acl.Subscribe
+	case broker.ActionUnsubscribe:
+		what, action = "may not unsubscribe from", acl.Unsubscribe
 	case broker.ActionKeep:
 		what, action = "loses its Subscription to", acl.Subscribe
 	}
@@ -122,7 +124,7 @@ func (a *audit) line(e broker.Denied) string {
 	switch d := a.access.Decide(e.Client, action, e.Topic); {
 	case !d.Allowed:
 		rule = d.Rule.String()
-	case action == acl.Subscribe || e.Topic == "" || e.Topic[0] != '$':
+	case action != acl.Publish || e.Topic == "" || e.Topic[0] != '$':
 		rule = "a rule that was replaced at this moment"
 	}
 	return fmt.Sprintf("Denied: %s %s %s: %s", who, what, shown(e.Topic), escaped(rule, 1<<10))

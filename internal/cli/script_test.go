@@ -307,6 +307,8 @@ func (testGate) Publish(topic string, _ colibri.QoS, _ bool) colibri.ReasonCode 
 	return colibri.Success
 }
 
+func (testGate) Unsubscribe(string) colibri.ReasonCode { return colibri.Success }
+
 func (testGate) Subscribe(s colibri.Subscription) colibri.ReasonCode {
 	if strings.HasPrefix(s.Filter, "secret/") {
 		return colibri.NotAuthorized
