@@ -236,6 +236,17 @@ func (p *aclPeer) subscribe(filter string) byte {
 	return code
 }
 
+// unsubscribe returns the code of the UNSUBACK.
+func (p *aclPeer) unsubscribe(filter string) byte {
+	p.t.Helper()
+	p.send(&packets.Unsubscribe{PacketID: 3, Properties: &packets.Properties{}, Topics: []string{filter}})
+	for {
+		if content, ok := p.next().Content.(*packets.Unsuback); ok {
+			return content.Reasons[0]
+		}
+	}
+}
+
 // hears reports whether a message comes before the SUBACK to filter or, retained, behind it.
 func (p *aclPeer) hears(filter string) bool {
 	p.t.Helper()

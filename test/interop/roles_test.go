@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/eclipse/paho.golang/packets"
@@ -63,15 +64,16 @@ func rolesFile() object {
 				rule("publishClientReceive", "house/secret", 0, false)}},
 			{"rolename": "office", "acls": []object{rule("subscribePattern", "office/+", 0, true), rule("publishClientSend", "office/#", 0, true),
 				rule("subscribePattern", "$share/team/office/+", 0, true)}},
-			{"rolename": "closed", "acls": []object{rule("publishClientSend", "office/safe", 0, false), rule("subscribeLiteral", "office/safe", 0, false)}},
+			{"rolename": "closed", "acls": []object{rule("publishClientSend", "office/safe", 0, false), rule("subscribeLiteral", "office/safe", 0, false),
+				rule("unsubscribePattern", "office/#", 0, false), rule("unsubscribeLiteral", "office/a", 0, true)}},
 			{"rolename": "guest", "acls": []object{rule("publishClientReceive", "house/#", 0, false), rule("subscribePattern", "#", 0, true)}},
 		},
 	}
 }
 
-// TestRoles asks Mosquitto's dynamic security and our rules the same questions about one
-// state file.
-func TestRoles(t *testing.T) {
+// rolesPlace returns where the plugin is, and a state file for it.
+func rolesPlace(t *testing.T) (plugin, state string) {
+	t.Helper()
 	plugins, _ := filepath.Glob(rolesPlugin)
 	if len(plugins) == 0 {
 		t.Fatalf("there is no %s: it comes with Debian's package mosquitto", rolesPlugin)
@@ -80,7 +82,7 @@ func TestRoles(t *testing.T) {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	state := filepath.Join(dir, "roles.json")
+	state = filepath.Join(dir, "roles.json")
 	text, err := json.Marshal(rolesFile())
 	if err != nil {
 		t.Fatal(err)
@@ -88,7 +90,14 @@ func TestRoles(t *testing.T) {
 	if err := os.WriteFile(state, text, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	b := startMosquitto(t, "allow_anonymous true", "user root", "plugin "+plugins[0], "plugin_opt_config_file "+state)
+	return plugins[0], state
+}
+
+// TestRoles asks Mosquitto's dynamic security and our rules the same questions about one
+// state file.
+func TestRoles(t *testing.T) {
+	plugin, state := rolesPlace(t)
+	b := startMosquitto(t, "allow_anonymous true", "user root", "plugin "+plugin, "plugin_opt_config_file "+state)
 	asked, allowed := 0, 0
 	for _, user := range []string{"admin", "anna", "ben", "carl", ""} {
 		for action, topics := range map[string][]string{
@@ -131,6 +140,8 @@ func askRoles(t *testing.T, b *broker, user, action, topic string) (allowed, ok 
 		return client.publish(topic, false) != packets.PubackNotAuthorized, true
 	case "subscribe":
 		return client.subscribe(topic) < 0x80, true
+	case "unsubscribe":
+		return client.unsubscribe(topic) < 0x80, true
 	}
 	if client.subscribe(topic) >= 0x80 {
 		return false, false
@@ -141,4 +152,67 @@ func askRoles(t *testing.T, b *broker, user, action, topic string) (allowed, ok 
 		t.Fatal(fmt.Sprint("admin may not publish to ", topic))
 	}
 	return client.hears("barrier"), true
+}
+
+// rolesACL is an ACL file beside the roles.
+const rolesACL = `topic read public/#
+user admin
+topic #
+user anna
+topic garden/#
+topic deny house/door
+topic house/roof
+user ben
+topic office/safe
+topic read house/secret
+`
+
+// TestRolesHeld asks both brokers the same questions about one state file, alone and beside
+// an ACL file: what they let clients do, not only what they say about it.
+func TestRolesHeld(t *testing.T) {
+	for _, both := range []bool{false, true} {
+		t.Run(fmt.Sprintf("with an ACL file %v", both), func(t *testing.T) {
+			plugin, state := rolesPlace(t)
+			lines := []string{"allow_anonymous true", "user root", "sys_interval 0"}
+			if both {
+				file := filepath.Join(filepath.Dir(state), "rules.acl")
+				if err := os.WriteFile(file, []byte(rolesACL), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				lines = append(lines, "acl_file "+file)
+			}
+			m := startMosquitto(t, append(lines, "plugin "+plugin, "plugin_opt_config_file "+state)...)
+			c := &broker{kind: colibri, port: freePort(t)}
+			configuration := filepath.Join(t.TempDir(), "colibri.conf")
+			text := fmt.Sprintf("listener %d 127.0.0.1\npersistence false\n%s\ncolibri_roles_file %s\n", c.port, strings.Join(lines, "\n"), state)
+			if err := os.WriteFile(configuration, []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			c.program = start(t, paths[colibri], "broker", "-c", configuration)
+			c.waitUntilReady(t)
+			asked, allowed := 0, 0
+			for _, user := range []string{"admin", "anna", "ben", "carl", ""} {
+				for action, topics := range map[string][]string{
+					"publish":     {"house/door", "house/roof", "garden/a", "garden", "office/a", "office/safe", "public/a", "$SYS/x"},
+					"receive":     {"house/x", "house/secret", "office/a", "garden/a", "public/a"},
+					"subscribe":   {"house/#", "house/safe", "#", "garden/a", "office/safe", "office/a", "public/#", "$share/g/house/x", "$SYS/#"},
+					"unsubscribe": {"office/a", "office/b", "office/#", "house/a", "#"},
+				} {
+					for _, topic := range topics {
+						want, ok := askRoles(t, m, user, action, topic)
+						got, okHere := askRoles(t, c, user, action, topic)
+						if got != want || ok != okHere {
+							t.Errorf("%q %s %s: got %v, %v, want %v, %v as Mosquitto", user, action, topic, got, okHere, want, ok)
+						}
+						if asked++; want {
+							allowed++
+						}
+					}
+				}
+			}
+			if allowed < 30 {
+				t.Errorf("%d questions, %d answered with yes", asked, allowed)
+			}
+		})
+	}
 }
