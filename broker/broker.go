@@ -154,7 +154,7 @@ func New(config Config) (*Broker, error) {
 	b.running.Add(1)
 	go b.sweep()
 	if config.SysInterval > 0 {
-		tree := newSysTree(b, config.SysInterval, config.Version)
+		tree := newSysTree(b, &config)
 		b.running.Add(1)
 		go tree.run()
 	}

@@ -54,6 +54,10 @@ type Config struct {
 	// SysInterval is how often what has changed under $SYS/broker/ is published, at the
 	// times that are multiples of it since 1970. 0 publishes nothing there.
 	SysInterval time.Duration
+	// SysNumbers says numbers of what stands around the broker, such as its Authenticator, each
+	// time that $SYS is published: say takes a topic without $SYS/broker/, always the same
+	// ones, and its number. It must not block. Nil says none.
+	SysNumbers func(say func(topic string, n int64))
 	// Version is what $SYS/broker/version says; empty stands for "colibri".
 	Version string
 	// SharedStrategy says which member of a Shared Subscription receives a message.

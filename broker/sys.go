@@ -14,8 +14,9 @@ import (
 // sysTree publishes the topics under $SYS/broker/, which say how the broker does. Names
 // and values are those of Mosquitto, so that what watches a Mosquitto watches us; what is
 // ours alone is $SYS/broker/publish/dropped/<reason>, the same for single clients, how
-// often a limit was reached in $SYS/broker/limit/<limit>, and how often a handshake has failed
-// in $SYS/broker/handshake/failed/<handshake>. The messages are retained, have QoS 2, and go the way of all others. One goroutine owns a
+// often a limit was reached in $SYS/broker/limit/<limit>, something was denied in
+// $SYS/broker/denied/<action>, and a handshake has failed in
+// $SYS/broker/handshake/failed/<handshake>. The messages are retained, have QoS 2, and go the way of all others. One goroutine owns a
 // sysTree.
 //
 // Of Mosquitto's topics connection/<id>/state is missing, which bridges write. log/<level>
@@ -25,6 +26,7 @@ type sysTree struct {
 	broker   *Broker
 	interval time.Duration
 	version  string
+	others   func(say func(topic string, n int64)) // Config.SysNumbers
 	started  time.Time
 	updated  time.Time         // the last update
 	texts    map[string]string // what each topic says, without $SYS/broker/
@@ -33,12 +35,13 @@ type sysTree struct {
 }
 
 // newSysTree returns the tree of b and publishes it for the first time.
-func newSysTree(b *Broker, interval time.Duration, version string) *sysTree {
+func newSysTree(b *Broker, config *Config) *sysTree {
+	version := config.Version
 	if version == "" {
 		version = "colibri"
 	}
 	now := time.Now()
-	t := &sysTree{broker: b, interval: interval, version: version, started: now, updated: now, texts: make(map[string]string)}
+	t := &sysTree{broker: b, interval: config.SysInterval, version: version, others: config.SysNumbers, started: now, updated: now, texts: make(map[string]string)}
 	t.update(now)
 	t.update(now) // with what the first one has stored
 	return t
@@ -94,7 +97,11 @@ func (t *sysTree) update(now time.Time) {
 	}
 	say("version", t.version)
 	say("uptime", strconv.Itoa(int(now.Sub(t.started)/time.Second))+" seconds")
-	sayNumbers(&stats, func(topic string, n int64) { say(topic, strconv.FormatInt(n, 10)) })
+	sayNumber := func(topic string, n int64) { say(topic, strconv.FormatInt(n, 10)) }
+	sayNumbers(&stats, sayNumber)
+	if t.others != nil {
+		t.others(sayNumber)
+	}
 	t.sayLoads(&stats, now, say)
 	t.updateClients(say, unsay)
 	t.updated = now

@@ -455,6 +455,7 @@ func (s *brokerServer) serve() (err error) {
 		CheckPayloads:    s.config.Own.CheckPayloads,
 
 		SysInterval: s.config.SysInterval,
+		SysNumbers:  s.sayLogins,
 		Version:     "colibri version " + versionNumber(),
 		Events:      s.event,
 
