@@ -117,7 +117,7 @@ func (g *Guard) learn(from net.Addr, user string, err error) {
 
 // keys returns what is counted of a login.
 func (g *Guard) keys(from net.Addr, user string) (pair, address, name guardKey) {
-	where := prefixOf(from)
+	where := Prefix(from)
 	hash := maphash.String(g.seed, user) | 1
 	return guardKey{where, hash}, guardKey{address: where}, guardKey{user: hash}
 }
@@ -247,8 +247,9 @@ func (g *Guard) Evicted() int64 {
 // loopback stands for everybody on this machine who does not come over IP.
 var loopback = netip.MustParsePrefix("127.0.0.1/32")
 
-// prefixOf returns what stands for an address.
-func prefixOf(a net.Addr) netip.Prefix {
+// Prefix returns what stands for an address where something is counted for it: the address of
+// IPv4, the network of 64 bits of IPv6, and 127.0.0.1 where there is none.
+func Prefix(a net.Addr) netip.Prefix {
 	var ip netip.Addr
 	switch a := a.(type) {
 	case *net.TCPAddr:

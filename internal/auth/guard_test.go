@@ -232,7 +232,7 @@ func TestGuardAddresses(t *testing.T) {
 		{&net.TCPAddr{}, "127.0.0.1"},
 		{nil, "127.0.0.1"},
 	} {
-		if got := describe(prefixOf(c.address)); got != c.want {
+		if got := describe(Prefix(c.address)); got != c.want {
 			t.Errorf("%v: got %s, want %s", c.address, got, c.want)
 		}
 	}

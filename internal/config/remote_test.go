@@ -35,7 +35,7 @@ func TestRemoteOptions(t *testing.T) {
 func TestRemoteMistakes(t *testing.T) {
 	const bind = "colibri_ldap_bind_dn uid=%u,dc=a\n"
 	for _, test := range []struct{ text, want string }{
-		{"colibri_auth_order jwt password_file", "a.conf:1: 'password_file' is none of certificate, password, jwt, http or ldap"},
+		{"colibri_auth_order jwt password_file", "a.conf:1: 'password_file' is none of certificate, jwt, password, http or ldap"},
 		{"colibri_auth_order jwt,jwt", "'jwt' stands there twice"},
 		{"colibri_jwt_jwks http://hush@id.example/keys", "write an https URL"},
 		{"colibri_jwt_jwks ftp://hush", "needs a URL; write one as in https://HOST/"},

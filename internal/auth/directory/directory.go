@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -31,7 +32,7 @@ type Config struct {
 	SearchFilter  string // which must find one entry; with %u where the User Name stands
 	SearchDN      string // who searches; empty for anonymously
 	PasswordFile  string // whose password is in that file
-	UserAttribute string // of the entry, becomes the User Name; empty for what the client wrote
+	UserAttribute string // of the entry, becomes the User Name; empty for that of SearchFilter by which it was found
 
 	Timeout time.Duration // of the whole check, with the time it waits for its turn
 	AtOnce  int           // checks at once, each with a connection
@@ -41,6 +42,7 @@ type Config struct {
 // Checker asks the directory. It is an auth.Checker.
 type Checker struct {
 	config Config
+	found  []string // attributes that SearchFilter compares with the User Name
 	place  string
 	bound  *auth.Bound
 	access atomic.Pointer[access]
@@ -48,17 +50,22 @@ type Checker struct {
 
 // New returns a Checker, after it has read the files.
 func New(c Config) (*Checker, error) {
+	var found []string
 	if c.SearchBase != "" {
+		found = comparedWith(c.SearchFilter)
 		if _, err := ldap.CompileFilter(strings.ReplaceAll(c.SearchFilter, "%u", "x")); err != nil {
 			return nil, errors.New("the filter that searches for a user is no LDAP filter; write one as in (uid=%u)")
 		}
 		if _, err := ldap.ParseDN(c.SearchBase); err != nil {
 			return nil, errors.New("the name below which users are searched for is no name of a directory; write one as in ou=people,dc=example,dc=org")
 		}
+		if len(found) == 0 && c.UserAttribute == "" {
+			return nil, errors.New("the filter that searches for a user compares no attribute with %u alone, so that nobody knows how the directory spells the name; set colibri_ldap_user_attribute")
+		}
 	} else if _, err := ldap.ParseDN(strings.ReplaceAll(c.BindDN, "%u", "x")); err != nil {
 		return nil, errors.New("the template of the user's name is no name of a directory; write one as in uid=%u,ou=people,dc=example,dc=org")
 	}
-	checker := &Checker{config: c, place: auth.Place(c.URL), bound: auth.NewBound(c.AtOnce, c.Waiting)}
+	checker := &Checker{config: c, found: found, place: auth.Place(c.URL), bound: auth.NewBound(c.AtOnce, c.Waiting)}
 	return checker, checker.Load()
 }
 
@@ -168,15 +175,15 @@ func (c *Checker) search(conn *ldap.Conn, name string) (dn, userName string, err
 	if err != nil {
 		return "", "", err
 	}
-	attribute := c.config.UserAttribute
-	if attribute == "" {
-		attribute = "1.1" // none (RFC 4511 section 4.5.1.8)
+	attributes := []string{c.config.UserAttribute}
+	if c.config.UserAttribute == "" {
+		attributes = c.found
 	}
 	found, err := conn.Search(&ldap.SearchRequest{
 		BaseDN: c.config.SearchBase, Scope: ldap.ScopeWholeSubtree, DerefAliases: ldap.NeverDerefAliases,
 		SizeLimit: 2, EnforceSizeLimit: true, TimeLimit: max(1, int(c.config.Timeout/time.Second)),
 		Filter:     strings.ReplaceAll(c.config.SearchFilter, "%u", ldap.EscapeFilter(name)),
-		Attributes: []string{attribute},
+		Attributes: attributes,
 	})
 	switch {
 	case ldap.IsErrorAnyOf(err, ldap.LDAPResultNoSuchObject):
@@ -194,12 +201,40 @@ func (c *Checker) search(conn *ldap.Conn, name string) (dn, userName string, err
 	if entry.DN == "" {
 		return "", "", finding("it found an entry without a name")
 	}
-	if c.config.UserAttribute != "" {
+	if c.config.UserAttribute == "" {
+		if name = c.spelling(entry, name); name == "" {
+			return "", "", finding("it does not show the attribute by which the user was found; let who searches read it, or set colibri_ldap_user_attribute")
+		}
+	} else {
 		if name = entry.GetEqualFoldAttributeValue(c.config.UserAttribute); name == "" || strings.ContainsRune(name, 0) || len(name) > 65_535 {
 			return "", "", finding("the entry of the user lacks the attribute that becomes the User Name")
 		}
 	}
 	return entry.DN, name, nil
+}
+
+// placeholder is an attribute that a filter compares with the User Name alone.
+var placeholder = regexp.MustCompile(`\(([A-Za-z0-9.-]+)=%u\)`)
+
+// comparedWith returns these attributes.
+func comparedWith(filter string) (attributes []string) {
+	for _, match := range placeholder.FindAllStringSubmatch(filter, -1) {
+		attributes = append(attributes, match[1])
+	}
+	return attributes
+}
+
+// spelling returns the name as the directory spells it, which takes "Anna" and "anna" for the
+// same user: access rules and Sessions do not. Empty when the entry shows no such name.
+func (c *Checker) spelling(entry *ldap.Entry, written string) string {
+	for _, attribute := range c.found {
+		for _, value := range entry.GetEqualFoldAttributeValues(attribute) {
+			if strings.EqualFold(value, written) {
+				return value
+			}
+		}
+	}
+	return ""
 }
 
 // escapeDN writes text as a value in a name (RFC 4514 section 2.4): all but the plainest

@@ -22,12 +22,13 @@ const people = ",ou=people,dc=example,dc=org"
 
 // users are in all directories of the tests.
 var users = []entry{
-	{"uid=alice" + people, "alice", "hush"},
-	{"uid=b\\2co" + people, "b,o", "hush"},
-	{"uid=reader" + people, "reader", "hush-reader"},
-	{"uid=twin,ou=a" + people, "twin", "hush"},
-	{"uid=twin,ou=b" + people, "twin", "hush"},
-	{"", "ghost", ""},
+	{"uid=alice" + people, "alice", "hush", false},
+	{"uid=b\\2co" + people, "b,o", "hush", false},
+	{"uid=reader" + people, "reader", "hush-reader", false},
+	{"uid=twin,ou=a" + people, "twin", "hush", false},
+	{"uid=twin,ou=b" + people, "twin", "hush", false},
+	{"", "ghost", "", false},
+	{"uid=Hidden" + people, "Hidden", "hush", true},
 }
 
 // start returns a Checker for a server.
@@ -79,7 +80,7 @@ func check(t *testing.T, c *Checker, user, password string) (*broker.ConnectRequ
 func TestCheck(t *testing.T) {
 	s := startServer(t, false, users...)
 	byBind, bySearch, canonical, anonymous := bind(), search(t), search(t), search(t)
-	canonical.UserAttribute = "UID"
+	canonical.UserAttribute = "CN"
 	anonymous.SearchDN, anonymous.PasswordFile = "", ""
 	reader := "uid=reader" + people
 	for _, test := range []struct {
@@ -107,6 +108,8 @@ func TestCheck(t *testing.T) {
 		{"by search, a wildcard", bySearch, "al*", "hush", auth.Pass, "al*", reader},
 		{"by search, a filter", bySearch, "x)(|(uid=alice", "hush", auth.Pass, "x)(|(uid=alice", reader},
 		{"by search, the name of the directory", canonical, "alice", "hush", auth.Allow, "alice-canonical", reader + "; uid=alice" + people},
+		{"by search, in capitals", bySearch, "ALICE", "hush", auth.Allow, "alice", reader + "; uid=alice" + people},
+		{"by bind, in capitals: there is no entry to look at", byBind, "ALICE", "hush", auth.Allow, "ALICE", "uid=ALICE" + people},
 		{"anonymous search", anonymous, "alice", "hush", auth.Allow, "alice", "; uid=alice" + people},
 	} {
 		r, v, err := check(t, start(t, s, test.config), test.user, test.password)
@@ -119,6 +122,9 @@ func TestCheck(t *testing.T) {
 	}
 	if r, v, err := check(t, start(t, s, bySearch), "ghost", "hush"); v != auth.Pass || err == nil || r.UserName != "ghost" {
 		t.Errorf("an entry without a name: got %v, %v, want a fault", v, err)
+	}
+	if _, v, err := check(t, start(t, s, bySearch), "hidden", "hush"); v != auth.Pass || err == nil || !strings.Contains(err.Error(), "does not show the attribute") {
+		t.Errorf("an entry that hides its name: got %v, %v, want a fault", v, err)
 	}
 }
 

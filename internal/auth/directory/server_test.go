@@ -15,6 +15,7 @@ import (
 // entry is one user of a directory.
 type entry struct {
 	dn, uid, password string
+	hidden            bool // its uid, from who searches
 }
 
 // server is a small LDAP server: it knows simple binds, searches for an equal uid, and StartTLS.
@@ -121,7 +122,7 @@ func (s *server) serve(nc net.Conn) {
 		case ldap.ApplicationSearchRequest:
 			filter, _ := ldap.DecompileFilter(request.Children[6])
 			for _, e := range s.entries {
-				if code == 0 && filter == "(uid="+ldap.EscapeFilter(e.uid)+")" {
+				if code == 0 && strings.EqualFold(filter, "(uid="+ldap.EscapeFilter(e.uid)+")") {
 					nc.Write(found(id, e))
 				}
 			}
@@ -177,12 +178,17 @@ func found(id int64, e entry) []byte {
 	op := ber.Encode(ber.ClassApplication, ber.TypeConstructed, ldap.ApplicationSearchResultEntry, nil, "")
 	op.AppendChild(octets(e.dn))
 	list := ber.Encode(ber.ClassUniversal, ber.TypeConstructed, ber.TagSequence, nil, "")
-	attribute := ber.Encode(ber.ClassUniversal, ber.TypeConstructed, ber.TagSequence, nil, "")
-	attribute.AppendChild(octets("uid"))
-	values := ber.Encode(ber.ClassUniversal, ber.TypeConstructed, ber.TagSet, nil, "")
-	values.AppendChild(octets(e.uid + "-canonical"))
-	attribute.AppendChild(values)
-	list.AppendChild(attribute)
+	for name, value := range map[string]string{"uid": e.uid, "cn": e.uid + "-canonical"} {
+		if name == "uid" && e.hidden {
+			continue
+		}
+		attribute := ber.Encode(ber.ClassUniversal, ber.TypeConstructed, ber.TagSequence, nil, "")
+		attribute.AppendChild(octets(name))
+		values := ber.Encode(ber.ClassUniversal, ber.TypeConstructed, ber.TagSet, nil, "")
+		values.AppendChild(octets(value))
+		attribute.AppendChild(values)
+		list.AppendChild(attribute)
+	}
 	op.AppendChild(list)
 	return message(id, op).Bytes()
 }

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
 	"sync/atomic"
@@ -33,7 +34,7 @@ type Config struct {
 	Waiting   int           // that wait beside; at least 0
 	CacheTime time.Duration // how long an answer is kept; 0 for not at all
 	CacheSize int           // answers kept
-	Faults    int           // one after the other, after which the server is left alone
+	Faults    int           // one after the other, after which the server is left alone: see breaker
 	Pause     time.Duration // for so long
 }
 
@@ -43,7 +44,7 @@ type Checker struct {
 	place   string
 	bound   *auth.Bound
 	cache   *cache // nil without
-	breaker breaker
+	breaker *breaker
 	server  atomic.Pointer[server]
 }
 
@@ -56,7 +57,7 @@ type server struct {
 // New returns a Checker, after it has read the files.
 func New(c Config) (*Checker, error) {
 	checker := &Checker{config: c, place: auth.Place(c.URL), bound: auth.NewBound(c.AtOnce, c.Waiting),
-		breaker: breaker{most: c.Faults, pause: c.Pause}}
+		breaker: newBreaker(c.Faults, c.Pause)}
 	if c.CacheTime > 0 {
 		checker.cache = newCache(c.CacheTime, c.CacheSize)
 	}
@@ -133,12 +134,13 @@ func (c *Checker) Check(ctx context.Context, r *broker.ConnectRequest) (auth.Ver
 		return auth.Pass, err
 	}
 	defer c.bound.Leave()
-	ok, probe := c.breaker.enter(time.Now())
+	who := asker{auth.Prefix(r.RemoteAddr), r.UserName}
+	ticket, ok := c.breaker.enter(time.Now(), who)
 	if !ok {
 		return auth.Pass, auth.Unavailable(c.place, "it has failed too often, and is left alone for a while")
 	}
 	a, blame, err := c.post(ctx, body)
-	c.breaker.leave(time.Now(), probe, blame)
+	c.breaker.leave(time.Now(), who, ticket, blame)
 	if err != nil {
 		return auth.Pass, err
 	}
@@ -172,9 +174,10 @@ const maxAnswerBytes = 64 << 10
 type blame int
 
 const (
-	works  blame = iota // it answers
-	fails               // it does not
-	nobody              // nothing: the client has gone, or the question was at fault
+	works     blame = iota // it answers
+	fails                  // it does not, perhaps because of the question
+	unreached              // the question has not even got there
+	nobody                 // nothing: the client has gone, or the question was at fault
 )
 
 // post asks the server. The error is of type *auth.Fault.
@@ -189,8 +192,13 @@ func (c *Checker) post(ctx context.Context, body []byte) (*answer, blame, error)
 	if s.bearer != "" {
 		request.Header.Set("Authorization", "Bearer "+s.bearer)
 	}
+	var reached atomic.Bool
+	request = request.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { reached.Store(true) }}))
 	response, err := s.client.Do(request)
-	if err != nil {
+	switch {
+	case err != nil && !reached.Load() && ctx.Err() != context.Canceled:
+		return nil, unreached, auth.Unavailable(c.place, auth.Cause(err))
+	case err != nil:
 		return nil, blameOf(ctx), auth.Unavailable(c.place, auth.Cause(err))
 	}
 	defer response.Body.Close()
