@@ -89,7 +89,7 @@ func (c *Client) handshake(cn *conn, first bool) (*packet.Connack, error) {
 		connect.Properties = append(ps, connect.Properties...)
 	}
 	if err := c.sendNow(cn, connect); err != nil {
-		return nil, err
+		return nil, c.lastWords(cn, err)
 	}
 	for {
 		p, size, err := c.next(cn)
@@ -135,6 +135,33 @@ func (c *Client) handshake(cn *conn, first bool) (*packet.Connack, error) {
 			return nil, err
 		}
 	}
+}
+
+// lastWords returns why the Server has ended the connection, if it has said so, else failed,
+// which is the end of a Write. In TLS 1.3 a client is through with the handshake before the
+// Server has looked at its certificate: what that says may come after our first Write, or
+// before it fails.
+func (c *Client) lastWords(cn *conn, failed error) error {
+	cn.nc.SetReadDeadline(time.Now().Add(drainTimeout))
+	p, size, err := c.next(cn)
+	if isAlert(err) {
+		return err
+	}
+	if connack, ok := p.(*packet.Connack); ok && err == nil { // without a look at the CONNECT, as it has no time
+		c.mu.Lock()
+		c.trace(Event{Kind: Received, Packet: p, Bytes: size})
+		c.mu.Unlock()
+		if refusal := connackRefusal(connack, c.o.Version); refusal != nil {
+			return refusal
+		}
+	}
+	return failed
+}
+
+// isAlert reports whether err is an alert by which the Server has ended TLS.
+func isAlert(err error) bool {
+	failed, ok := errors.AsType[*net.OpError](err)
+	return ok && failed.Op == "remote error"
 }
 
 // sendNow writes p in the calling goroutine, while there is no writer.
@@ -187,7 +214,7 @@ func (c *Client) serve(cn *conn) error {
 	}
 	var refusal *Refusal
 	c.mu.Lock()
-	if cn.broken != nil && farewell(err) == nil && !errors.As(err, &refusal) {
+	if cn.broken != nil && farewell(err) == nil && !isAlert(err) && !errors.As(err, &refusal) {
 		err = cn.broken
 	}
 	c.mu.Unlock()
