@@ -19,7 +19,8 @@ import (
 type broker struct {
 	kind      string // mosquitto or colibri
 	port      int
-	webSocket bool // port is for WebSocket
+	webSocket bool   // port is for WebSocket
+	ca        string // file; empty without TLS
 	program   *program
 }
 

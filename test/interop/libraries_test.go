@@ -105,6 +105,7 @@ func (s *scene) connectLasting(clientID string) *actor {
 func (s *scene) connectWith(o connectOptions) *actor {
 	s.Helper()
 	o.Port, o.Version, o.WebSocket = s.broker.port, s.version, s.broker.webSocket
+	o.CA = s.broker.ca
 	c, answer, err := s.driver.connect(o)
 	if err != nil || answer.Code != 0 {
 		s.Fatalf("connect as %q: code %d, %v", o.ClientID, answer.Code, err)

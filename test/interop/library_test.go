@@ -75,6 +75,7 @@ type connectOptions struct {
 	Will          *message `json:"will,omitempty"`
 	WillDelay     *uint32  `json:"will_delay,omitempty"`
 	WebSocket     bool     `json:"websocket,omitempty"` // of the libraries in other languages only
+	CA            string   `json:"ca,omitempty"`        // file, for TLS; likewise
 }
 
 func (o connectOptions) address() string { return fmt.Sprintf("127.0.0.1:%d", o.Port) }

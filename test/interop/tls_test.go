@@ -128,3 +128,40 @@ func TestTLSWebSocket(t *testing.T) {
 	sub.expectMessages(t, "text")
 	sub.succeeds(t)
 }
+
+// TestTLSRefusal has servers refuse the certificate of our clients, which is another
+// authority's, or their having none. In TLS 1.3 a client is connected then, as far as it
+// knows: it says what the server has against it all the same, each time.
+func TestTLSRefusal(t *testing.T) {
+	other, _ := makePKI(t)
+	refused := func(t *testing.T, port int, file func(string) string) {
+		t.Helper()
+		for range 2 {
+			for _, command := range [][]string{{"pub", "-t", "t", "-m", "m"}, {"sub", "-t", "t"}, {"rr", "-t", "t", "-e", "r", "-m", "m"}} {
+				for want, more := range map[string][]string{
+					"it does not know the CA that has signed it":    {"--cert", filepath.Join(other, "alice.crt"), "--key", filepath.Join(other, "alice.key")},
+					"The server requires a certificate of the clie": nil,
+				} {
+					args := append(append(command, "-h", "localhost", "-p", strconv.Itoa(port), "--cafile", file("ca.crt")), more...)
+					p := start(t, paths[colibri], args...)
+					if exit := p.wait(t); exit != 8 || !strings.Contains(p.stderr.String(), want) {
+						t.Errorf("%q: got exit code %d and %s, want 8 and %q", command[0], exit, p.stderr, want)
+					}
+				}
+			}
+		}
+	}
+	forEachBroker(t, func(t *testing.T, kind string) {
+		b := startSecureBroker(t, kind)
+		refused(t, b.mutual, b.file)
+	})
+	t.Run("openssl", func(t *testing.T) {
+		dir, _ := makePKI(t)
+		file := func(name string) string { return filepath.Join(dir, name) }
+		port := freePort(t)
+		s := start(t, paths["openssl"], "s_server", "-accept", fmt.Sprintf("127.0.0.1:%d", port), "-cert", file("server.crt"), "-key", file("server.key"),
+			"-CAfile", file("ca.crt"), "-Verify", "1", "-verify_return_error", "-tls1_3")
+		s.expect(t, "ACCEPT")
+		refused(t, port, file)
+	})
+}

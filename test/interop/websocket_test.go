@@ -5,17 +5,18 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 )
 
 // startWebSocketBroker starts a broker of the kind whose port is for WebSocket. It has a
 // second listener, without which Mosquitto does not start.
-func startWebSocketBroker(t *testing.T, kind string) *broker {
+func startWebSocketBroker(t *testing.T, kind string, lines ...string) *broker {
 	t.Helper()
 	b := &broker{kind: kind, port: freePort(t), webSocket: true}
 	configuration := filepath.Join(t.TempDir(), "websocket.conf")
 	text := fmt.Sprintf("allow_anonymous true\nlog_type all\nlistener %d 127.0.0.1\nlistener %d 127.0.0.1\nprotocol websockets\n",
-		freePort(t), b.port)
+		freePort(t), b.port) + strings.Join(lines, "\n") + "\n"
 	if err := os.WriteFile(configuration, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -25,8 +26,8 @@ func startWebSocketBroker(t *testing.T, kind string) *broker {
 	return b
 }
 
-// TestWebSocketLibraries runs every scenario over WebSocket, with the outside libraries
-// that have it: [MQTT-6.0.0-2] [MQTT-6.0.0-4] [MQTT311-6.0.0-2] [MQTT311-6.0.0-4]. They
+// TestWebSocketLibraries runs every scenario over WebSocket, alone and inside TLS, with the
+// outside libraries that have it: [MQTT-6.0.0-2] [MQTT-6.0.0-4] [MQTT311-6.0.0-2] [MQTT311-6.0.0-4]. They
 // agree to no other subprotocol than the one they offer.
 func TestWebSocketLibraries(t *testing.T) {
 	for _, l := range libraries {
@@ -43,6 +44,25 @@ func TestWebSocketLibraries(t *testing.T) {
 					}
 					t.Run(s.name, func(t *testing.T) {
 						b := startWebSocketBroker(t, colibri)
+						s.run(&scene{T: t, broker: b, driver: d, version: v, library: l.name})
+					})
+				}
+			})
+			if v < v5 {
+				continue // TLS knows no versions of MQTT
+			}
+			t.Run(fmt.Sprintf("%s %s in TLS", l.name, v), func(t *testing.T) {
+				t.Parallel()
+				d := l.open(t)
+				dir, _ := makePKI(t)
+				file := func(name string) string { return filepath.Join(dir, name) }
+				for _, s := range scenarios {
+					if v < s.from {
+						continue
+					}
+					t.Run(s.name, func(t *testing.T) {
+						b := startWebSocketBroker(t, colibri, "certfile "+file("server.crt"), "keyfile "+file("server.key"))
+						b.ca = file("ca.crt")
 						s.run(&scene{T: t, broker: b, driver: d, version: v, library: l.name})
 					})
 				}

@@ -2,6 +2,7 @@
 // standard input and answers with one per line on standard output;
 // remote_test.go describes them.
 
+import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import mqtt from 'mqtt'
 
@@ -68,7 +69,8 @@ class Connection {
     const settings = {
       host: '127.0.0.1',
       port: options.port,
-      protocol: options.websocket ? 'ws' : 'mqtt',
+      protocol: (options.websocket ? 'ws' : 'mqtt') + (options.ca ? 's' : ''),
+      ca: options.ca ? readFileSync(options.ca) : undefined,
       path: '/mqtt',
       protocolVersion: options.version,
       protocolId: options.version === 3 ? 'MQIsdp' : 'MQTT',

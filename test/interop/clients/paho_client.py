@@ -107,6 +107,8 @@ class Connection:
             self.client.on_subscribe = lambda _c, _u, mid, codes: self.answered(mid, codes[0])
             self.client.on_unsubscribe = lambda _c, _u, mid: self.answered(mid, NOT_TOLD)
         self.client.on_message = lambda _c, _u, message: say({"connection": name, "message": told(message)})
+        if options.get("ca"):
+            self.client.tls_set(options["ca"])
         # The library always reconnects; an hour puts that out of the test's way.
         self.client.reconnect_delay_set(3600, 3600)
         will = options.get("will")
