@@ -312,6 +312,13 @@ func (s *liveSession) inFlight() (all []sentDelivery) {
 	return all
 }
 
+// addAuthor writes who has left the Will Message of s. The caller holds s.mu.
+func (w *snapshot) addAuthor(s *liveSession) {
+	if s.log != nil && s.log.author != nil {
+		w.add(s.willAuthor())
+	}
+}
+
 // head writes all of a Session but its messages. The caller holds s.mu.
 func (w *snapshot) head(s *liveSession) {
 	version := s.state.Version()
@@ -321,11 +328,13 @@ func (w *snapshot) head(s *liveSession) {
 	w.add(journal.SessionOpened{Session: s.number, ClientID: s.clientID, Version: version, ExpiryInterval: s.state.ExpiryInterval()})
 	if will, delay := s.state.Will(); will != nil {
 		w.add(journal.WillStored{Session: s.number, Delay: delay, Message: will})
+		w.addAuthor(s)
 	}
 	if s.conn.Load() == nil {
 		closed := s.closed
 		if s.will != nil {
 			w.add(journal.WillStored{Session: s.number, Delay: uint32(max(0, s.willDue.Sub(closed)/time.Second)), Message: s.will})
+			w.addAuthor(s)
 		}
 		w.add(journal.SessionClosed{Session: s.number, At: closed.UnixNano(), ExpiryInterval: s.state.ExpiryInterval()})
 	}

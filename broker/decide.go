@@ -460,8 +460,7 @@ func (c *conn) unsubscribe(b *batch) error {
 }
 
 // publishWill publishes the Will Message of s, whose Message Expiry Interval begins now, if
-// its author may still publish it. author is nil when there are no rules, or when the broker
-// was restarted meanwhile: it was allowed at CONNECT.
+// its author may still publish it: see Broker.author.
 func (b *batch) publishWill(s *liveSession, author *access, m *colibri.Message) {
 	if author != nil {
 		if result := b.broker.mayPublish(author.client, author.permissions, m); result.code.Failed() {

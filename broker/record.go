@@ -32,8 +32,9 @@ type numbers struct {
 
 // logged is what a Session that the Log knows has to do with it.
 type logged struct {
-	will       bool   // its Will Message is in the Log
-	deliveries uint64 // the last number
+	will       bool            // its Will Message is in the Log
+	author     *journal.Author // of the last Will Message; nil when nobody knows
+	deliveries uint64          // the last number
 	recorded   ledges
 }
 
@@ -109,7 +110,7 @@ type stored struct {
 
 // recordOpened records the CONNECT of a Session that lasts, or did until now. The caller
 // holds s.mu.
-func (b *batch) recordOpened(s *liveSession, o session.Options) {
+func (b *batch) recordOpened(s *liveSession, client ClientInfo, o session.Options) {
 	if !b.broker.durable || !s.state.Durable() && s.log == nil {
 		return
 	}
@@ -120,7 +121,27 @@ func (b *batch) recordOpened(s *liveSession, o session.Options) {
 		Version: o.Version, ExpiryInterval: s.state.ExpiryInterval()})
 	if s.log.will = o.Will != nil; s.log.will {
 		b.entries = journal.Append(b.entries, journal.WillStored{Session: s.number, Delay: o.WillDelay, Message: o.Will})
+		s.log.author = &journal.Author{UserName: client.UserName, OwnRights: client.Rights != nil}
+		b.entries = journal.Append(b.entries, s.willAuthor())
 	}
+}
+
+// willAuthor returns the entry about the author of s's Will Message, who is known. The caller
+// holds s.mu.
+func (s *liveSession) willAuthor() journal.WillAuthor {
+	return journal.WillAuthor{Session: s.number, UserName: s.log.author.UserName, OwnRights: s.log.author.OwnRights}
+}
+
+// author returns who has left the Will Message of s, with what it may do; nil when nobody has
+// to ask: without rules, or when the broker was restarted since and nobody knows what the
+// client may do, as in a log of an older broker, or when its rights came with it. It was
+// allowed at CONNECT then. The caller holds s.mu.
+func (b *Broker) author(s *liveSession) *access {
+	if a := s.access.Load(); a != nil || b.authorizer == nil || s.log == nil || s.log.author == nil || s.log.author.OwnRights {
+		return a
+	}
+	client := ClientInfo{ClientID: s.clientID, UserName: s.log.author.UserName}
+	return &access{client, b.permissionsOf(client)}
 }
 
 // recordClosed records the end of a connection; will says that its Will Message is still to

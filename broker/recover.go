@@ -82,7 +82,7 @@ func (b *Broker) recover() error {
 // recoverSession makes a Session of what the Log says of it.
 func (b *Broker) recoverSession(from *journal.Session, now time.Time) {
 	s := &liveSession{clientID: from.ClientID, number: from.Number, state: session.New(&b.sessionLimits),
-		log: &logged{will: from.Will != nil, deliveries: from.LastDelivery}}
+		log: &logged{will: from.Will != nil, author: from.WillAuthor, deliveries: from.LastDelivery}}
 	s.state.Restore(from)
 	b.registry.sessions[s.clientID] = s
 	for _, sub := range s.state.Subscriptions() {

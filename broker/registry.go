@@ -131,7 +131,7 @@ func (b *Broker) join(c *conn, clientID string, cleanStart bool, o session.Optio
 	s := b.registry.sessions[clientID]
 	if s != nil {
 		s.mu.Lock()
-		before, author = s.last, s.access.Load()
+		before, author = s.last, b.author(s)
 		if old := s.conn.Load(); old != nil {
 			taken = old
 			s.conn.Store(nil)
@@ -171,7 +171,7 @@ func (b *Broker) join(c *conn, clientID string, cleanStart bool, o session.Optio
 		revoked = batch.revise(s)
 	}
 	s.state.Open(o)
-	if batch.recordOpened(s, o); len(batch.entries) > 0 {
+	if batch.recordOpened(s, c.client, o); len(batch.entries) > 0 {
 		batch.resume(c, s)
 	}
 	c.out.add(func(buf []byte) []byte { return append(buf, connack(present)...) }) // [MQTT-3.2.0-1]
@@ -330,7 +330,7 @@ func (b *Broker) expire(s *liveSession, now time.Time) {
 
 	var will *colibri.Message
 	s.mu.Lock()
-	last, author := s.last, s.access.Load()
+	last, author := s.last, b.author(s)
 	if s.will != nil && !now.Before(s.willDue) {
 		will, s.will = s.will, nil
 	}

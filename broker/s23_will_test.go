@@ -129,3 +129,58 @@ func TestWillOverCrash(t *testing.T) {
 		})
 	}
 }
+
+// TestWillAuthor shows that a delayed Will Message is published after a restart only if the
+// rules of then let its author, and that one whose rights came with it was asked at CONNECT.
+func TestWillAuthor(t *testing.T) {
+	token := func(r *broker.ConnectRequest) error { r.Rights = "of a token"; return nil }
+	for _, c := range []struct {
+		name         string
+		authenticate func(*broker.ConnectRequest) error
+		user         string // who is forbidden to publish it, after the restart
+		between      bool   // there is a checkpoint and a further restart before
+		want         bool
+	}{
+		{"it may", nil, "other", false, true},
+		{"it may no more", nil, "guest", false, false},
+		{"it may no more, after a checkpoint", nil, "guest", true, false},
+		{"nobody knows what it may", token, "guest", false, true},
+	} {
+		mqtest.Run(t, c.name, mqtest.V5, broker.Config{}, func(scene *mqtest.Scene) {
+			log := &keptLog{}
+			config := broker.Config{Log: log, Authorizer: forbid("nobody")}
+			if c.authenticate != nil {
+				config.Authenticator = authenticate(c.authenticate)
+			}
+			scene.Use(mqtest.New(t, config))
+			watcher := scene.Connect("watcher", resume)
+			watcher.Send(subscribe(1, to("will", 1)))
+			watcher.Expect(suback(1, 1))
+			p := scene.Connect("client", as("guest"), resume, will(with(qos1(0, "will", "x"), number(colibri.WillDelayInterval, 600))))
+			p.Drop()
+			time.Sleep(time.Second)
+			if c.between {
+				log = log.crash(false)
+				scene.Use(mqtest.New(t, broker.Config{Log: log, CheckpointBytes: 1}))
+				time.Sleep(10 * time.Second)
+				if log.frameCount() == 0 {
+					scene.Error("there was no checkpoint")
+				}
+			}
+			var denied atomic.Int64
+			scene.Use(mqtest.New(t, broker.Config{Log: log.crash(false), Authorizer: forbid(c.user, "publish will"), Events: func(e broker.Event) {
+				if d, ok := e.(broker.Denied); ok && d.Client.UserName == "guest" && d.Client.ClientID == "client" {
+					denied.Add(1)
+				}
+			}}))
+			watcher = scene.Connect("watcher", resume)
+			time.Sleep(700 * time.Second)
+			if got := texts(watcher); (len(got) == 1) != c.want {
+				scene.Errorf("got %v, want the Will Message: %v", got, c.want)
+			}
+			if got := scene.Broker.Stats().Dropped[broker.DropDenied]; (got == 1) == c.want || denied.Load() != got {
+				scene.Errorf("%d are dropped as denied, with %d events", got, denied.Load())
+			}
+		})
+	}
+}

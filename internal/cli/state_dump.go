@@ -97,6 +97,8 @@ func entryObject(e journal.Entry) (name string, fields object) {
 		return "SessionEnded", object{"session", e.Session}
 	case journal.WillStored:
 		return "WillStored", object{"session", e.Session, "delay", e.Delay, "message", messageObject(e.Message)}
+	case journal.WillAuthor:
+		return "WillAuthor", object{"session", e.Session, "user", e.UserName, "own_rights", e.OwnRights}
 	case journal.WillRemoved:
 		return "WillRemoved", object{"session", e.Session}
 	case journal.SubscriptionGranted:

@@ -28,7 +28,7 @@ func stateEntries() [][]journal.Entry {
 	return [][]journal.Entry{
 		{journal.Format{Version: journal.FormatVersion}, journal.Recovered{At: 1_000_000_000}},
 		{journal.SessionOpened{Session: 1, ClientID: "one", Version: colibri.V5, ExpiryInterval: 60},
-			journal.WillStored{Session: 1, Delay: 5, Message: binary}, journal.WillRemoved{Session: 1},
+			journal.WillStored{Session: 1, Delay: 5, Message: binary}, journal.WillAuthor{Session: 1, UserName: "ann", OwnRights: true}, journal.WillRemoved{Session: 1},
 			journal.SubscriptionGranted{Session: 1, Subscription: colibri.Subscription{Filter: "a/#", QoS: 2, NoLocal: true, Identifier: 7}},
 			journal.SubscriptionGranted{Session: 1, Subscription: colibri.Subscription{Filter: "b"}},
 			journal.SubscriptionRemoved{Session: 1, Filter: "b"}},
@@ -129,7 +129,7 @@ func wantState(t *testing.T, dir, command string, code int, stdout, stderr strin
 const wholeState = `The state in DIR is whole.
   segments             1
   bytes                2604
-  entries              25
+  entries              26
   sessions             1
   shared queues        1
   subscriptions        1
@@ -141,7 +141,7 @@ const wholeState = `The state in DIR is whole.
 func TestStateCheck(t *testing.T) {
 	dir := writeState(t, stateEntries())
 	wantState(t, dir, "check DIR", exitOK, wholeState, "")
-	wantState(t, dir, "check --json DIR", exitOK, `{"directory":"DIR","ok":true,"segments":1,"bytes":2604,"frames":5,"entries":25,`+
+	wantState(t, dir, "check --json DIR", exitOK, `{"directory":"DIR","ok":true,"segments":1,"bytes":2604,"frames":5,"entries":26,`+
 		`"sessions":1,"shared_queues":1,"subscriptions":1,"queued":2,"in_flight":1,"retained":1,"torn":null}`+"\n", "")
 	wantState(t, dir, "repair DIR", exitOK, "Nothing has to be repaired.\n", "")
 
@@ -190,6 +190,7 @@ func TestStateDump(t *testing.T) {
 		`{"segment":1,"offset":512,"byte":6,"entry":"Recovered","at":"1970-01-01T00:00:01Z"}`,
 		`"entry":"SessionOpened","session":1,"client_id":"one","version":"5.0","expiry_interval":60}`,
 		`"entry":"WillStored","session":1,"delay":5,"message":{"topic":"b","qos":2,"retain":true,"expires":"1970-01-01T00:00:03.000000001Z","payload_base64":"/wA="}}`,
+		`"entry":"WillAuthor","session":1,"user":"ann","own_rights":true}`,
 		`"entry":"WillRemoved","session":1}`,
 		`"entry":"SubscriptionGranted","session":1,"filter":"a/#","qos":2,"no_local":true,"retain_as_published":false,"retain_handling":0,"identifier":7}`,
 		`"entry":"SubscriptionGranted","session":1,"filter":"b","qos":0,"no_local":false,"retain_as_published":false,"retain_handling":0,"identifier":0}`,

@@ -42,6 +42,9 @@ func (s *Session) entries(yield func(Entry) bool) bool {
 	if s.Will != nil && !yield(WillStored{s.Number, s.WillDelay, s.Will}) {
 		return false
 	}
+	if a := s.WillAuthor; a != nil && !yield(WillAuthor{s.Number, a.UserName, a.OwnRights}) {
+		return false
+	}
 	for _, filter := range slices.Sorted(maps.Keys(s.Subscriptions)) {
 		if !yield(SubscriptionGranted{s.Number, s.Subscriptions[filter]}) {
 			return false

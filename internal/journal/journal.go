@@ -70,6 +70,7 @@ const (
 	typeSessionEnded        = 0x12
 	typeWillStored          = 0x18
 	typeWillRemoved         = 0x19
+	typeWillAuthor          = 0x1A
 	typeSubscriptionGranted = 0x20
 	typeSubscriptionRemoved = 0x21
 	typeRetainedSet         = 0x30
@@ -108,6 +109,8 @@ func Append(b []byte, e Entry) []byte {
 		b = e.append(append(b, typeSessionEnded))
 	case WillStored:
 		b = e.append(append(b, typeWillStored))
+	case WillAuthor:
+		b = e.append(append(b, typeWillAuthor))
 	case WillRemoved:
 		b = e.append(append(b, typeWillRemoved))
 	case SubscriptionGranted:
@@ -211,6 +214,8 @@ func (r *reader) entry(t byte) Entry {
 		return r.sessionEnded()
 	case typeWillStored:
 		return r.willStored()
+	case typeWillAuthor:
+		return r.willAuthor()
 	case typeWillRemoved:
 		return r.willRemoved()
 	case typeSubscriptionGranted:

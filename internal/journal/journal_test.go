@@ -38,6 +38,7 @@ var formatTable = []struct {
 	{"session closed", SessionClosed{1, second, 0}, "08 11 01 8094ebdc03 00"},
 	{"session ended", SessionEnded{129}, "03 12 8101"},
 	{"will stored", WillStored{1, 5, &colibri.Message{Topic: "w", Payload: []byte("x"), QoS: 1}}, "08 18 01 05 01 01 77 01 78"},
+	{"will's author", WillAuthor{1, "ann", true}, "07 1A 01 01 03 61 6E 6E"},
 	{"will removed", WillRemoved{1}, "02 19 01"},
 	{"subscription granted", SubscriptionGranted{1, colibri.Subscription{Filter: "a/#", QoS: 2, NoLocal: true,
 		RetainAsPublished: true, RetainHandling: colibri.NoRetained, Identifier: 130}}, "09 20 01 2e 8201 03 612f23"},

@@ -80,8 +80,9 @@ type Session struct {
 	ExpiryInterval uint32 // seconds; 0xFFFFFFFF for ever
 	Closed         int64  // when its Network Connection ended, in nanoseconds since 1970 (UTC); 0 while there is one
 
-	Will      *colibri.Message // nil when there is none
-	WillDelay uint32           // Will Delay Interval in seconds
+	Will       *colibri.Message // nil when there is none
+	WillDelay  uint32           // Will Delay Interval in seconds
+	WillAuthor *Author          // nil when nobody knows
 
 	Subscriptions map[string]colibri.Subscription // by Topic Filter
 	Received      map[uint16]struct{}             // Packet Identifiers of QoS 2 messages of the client whose PUBREL has not come
@@ -146,7 +147,7 @@ func (s *State) sessionOpened(e SessionOpened) error {
 	}
 	session.Version, session.ExpiryInterval = e.Version, e.ExpiryInterval
 	session.Closed = 0
-	session.Will, session.WillDelay = nil, 0 // [MQTT-3.1.3-9]
+	session.Will, session.WillDelay, session.WillAuthor = nil, 0, nil // [MQTT-3.1.3-9]
 	return nil
 }
 

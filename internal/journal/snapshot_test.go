@@ -88,6 +88,9 @@ func randomEntry(random *rand.Rand, s *State) Entry {
 		}
 		return WillRemoved{session}
 	case 5:
+		if random.IntN(2) == 0 {
+			return WillAuthor{session, client, random.IntN(2) == 0}
+		}
 		return WillStored{session, random.Uint32(), m}
 	case 6, 7:
 		return SubscriptionGranted{session, colibri.Subscription{Filter: topic, QoS: m.QoS, NoLocal: m.Retain, Identifier: uint32(delivery)}}

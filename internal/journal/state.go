@@ -62,6 +62,8 @@ func (s *State) Apply(e Entry) error {
 		s.sessionEnded(e)
 	case WillStored:
 		s.willStored(e)
+	case WillAuthor:
+		s.willAuthor(e)
 	case WillRemoved:
 		s.willRemoved(e)
 	case SubscriptionGranted:

@@ -90,6 +90,8 @@ func parse(t *testing.T, words []string) Entry {
 		return SessionEnded{number(1)}
 	case "WillStored":
 		return WillStored{number(1), uint32(number(2)), message(3)}
+	case "WillAuthor":
+		return WillAuthor{number(1), words[2], len(words) > 3}
 	case "WillRemoved":
 		return WillRemoved{number(1)}
 	case "SubscriptionGranted":
