@@ -288,6 +288,9 @@ func TestBrokerRoles(t *testing.T) {
 	publish("house/door", "")
 	publish("garden/x", "")
 	publish("attic", "no rule allows it")
+	if text, _ := b.stderr.now(); strings.Contains(text, "acl_file are not asked") {
+		t.Errorf("a warning without a reason:\n%s", text)
+	}
 	if err := os.WriteFile(roles, []byte(`{"clients":[{"username":"anna","roles":[{"rolename":"q"}]}]}`), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -307,4 +310,16 @@ func TestBrokerRoles(t *testing.T) {
 	call(t, "colibri", "sub", "-V", "5", "-p", port, "-i", "c2", "-u", "anna", "-t", "x", "-U", "x", "-E")
 	b.until(`Denied: client c2 \(user anna\) may not unsubscribe from x: role 'r', rule 2 \(unsubscribeLiteral x deny\)\.\n`)
 	b.end()
+}
+
+// TestRolesWarning shows that somebody is told whose ACL file is not asked.
+func TestRolesWarning(t *testing.T) {
+	acl, _ := writeRules(t, houseRules)
+	conf := writeConfig(t, "acl_file "+acl+"\ncolibri_roles_file "+file(t, `{"defaultACLAccess":{"publishClientReceive":true}}`)+"\n")
+	exit, _, stderr := call(t, "colibri", "broker", "-c", conf, "--test-config")
+	want := "Warning: " + conf + ":2: the defaultACLAccess of the roles allows publishClientReceive or publishClientSend, so that for the clients of the roles " +
+		"the read or write lines of the acl_file are not asked.\n"
+	if exit != 0 || stderr != want {
+		t.Errorf("got exit code %d and %q, want %q", exit, stderr, want)
+	}
 }

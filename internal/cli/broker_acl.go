@@ -35,6 +35,10 @@ func readRules(c *config.Config) (*acl.Set, error) {
 		}
 		set.Model = model
 	}
+	if set.File != nil && set.Model != nil && (set.Model.DefaultAccess.PublishClientReceive || set.Model.DefaultAccess.PublishClientSend) {
+		c.Warnings = append(c.Warnings, config.Warning{File: c.Access.RolesAt.File, Line: c.Access.RolesAt.Line,
+			Text: "the defaultACLAccess of the roles allows publishClientReceive or publishClientSend, so that for the clients of the roles the read or write lines of the acl_file are not asked"})
+	}
 	return set, nil
 }
 
