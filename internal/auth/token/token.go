@@ -60,8 +60,8 @@ func New(c Config) *Checker {
 // Name is auth.Checker's.
 func (*Checker) Name() string { return "jwt" }
 
-// Check passes about clients that bring no token. A token that is not right denies: nobody else
-// is asked about it.
+// Check passes about clients that bring no token. A token that is not right denies, and so does
+// one whose key cannot be had, with a *auth.Fault: nobody else is asked about it.
 func (c *Checker) Check(ctx context.Context, r *broker.ConnectRequest) (auth.Verdict, error) {
 	text := string(r.Password)
 	if c.config.InUserName {
@@ -81,8 +81,8 @@ func (c *Checker) Check(ctx context.Context, r *broker.ConnectRequest) (auth.Ver
 		return refuse("the token needs an extension that this Server does not have")
 	}
 	keys, err := c.config.Keys.fitting(ctx, head.Algorithm, head.ID)
-	if err != nil {
-		return auth.Pass, err
+	if err != nil { // it is a token all the same, and no password that others should compare
+		return auth.Deny, err
 	}
 	if len(keys) == 0 {
 		return refuse("the token is signed with a key or an algorithm that this Server does not know")

@@ -2,9 +2,15 @@ package webhook
 
 import (
 	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/colibri-mqtt/colibri/internal/auth"
 )
 
 // breakerScene asks a breaker about clients, at times of its own.
@@ -105,5 +111,32 @@ func TestBreakerBound(t *testing.T) {
 	}
 	if len(s.b.sources) != breakerSources || len(s.b.names) > 3 || len(s.b.addresses) > 3 {
 		t.Errorf("%d sources, %d names, %d addresses; want %d, 3, 3", len(s.b.sources), len(s.b.names), len(s.b.addresses), breakerSources)
+	}
+}
+
+// TestPoison shows a server that breaks off over what one client sends, and others who are
+// asked about all the same.
+func TestPoison(t *testing.T) {
+	config := standard()
+	config.Faults = 3
+	c := start(t, config, func(w http.ResponseWriter, r *http.Request) {
+		if body, _ := io.ReadAll(r.Body); strings.Contains(string(body), "poison") {
+			panic(http.ErrAbortHandler)
+		}
+		io.WriteString(w, `{"result":"allow"}`)
+	})
+	poison := request()
+	poison.ClientID, poison.RemoteAddr = "poison", &net.TCPAddr{IP: net.IPv4(10, 0, 0, 8)}
+	var last error
+	for range 5 {
+		if _, last = ask1(t, c, poison); last == nil {
+			t.Fatal("no fault")
+		}
+	}
+	if !strings.Contains(last.Error(), "left alone") {
+		t.Errorf("the fifth time: got %v, want not to have been asked about", last)
+	}
+	if v, err := ask1(t, c, request()); v != auth.Allow {
+		t.Errorf("another client: got %v, %v, want to be let in", v, err)
 	}
 }
