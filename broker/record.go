@@ -132,18 +132,6 @@ func (s *liveSession) willAuthor() journal.WillAuthor {
 	return journal.WillAuthor{Session: s.number, UserName: s.log.author.UserName, OwnRights: s.log.author.OwnRights}
 }
 
-// author returns who has left the Will Message of s, with what it may do; nil when nobody has
-// to ask: without rules, or when the broker was restarted since and nobody knows what the
-// client may do, as in a log of an older broker, or when its rights came with it. It was
-// allowed at CONNECT then. The caller holds s.mu.
-func (b *Broker) author(s *liveSession) *access {
-	if a := s.access.Load(); a != nil || b.authorizer == nil || s.log == nil || s.log.author == nil || s.log.author.OwnRights {
-		return a
-	}
-	client := ClientInfo{ClientID: s.clientID, UserName: s.log.author.UserName}
-	return &access{client, b.permissionsOf(client)}
-}
-
 // recordClosed records the end of a connection; will says that its Will Message is still to
 // be published. One that the client has taken back is recorded in time: it must not come
 // after a crash. The caller holds s.mu.
