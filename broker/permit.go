@@ -137,10 +137,15 @@ func receivable(p Permissions, messages []*colibri.Message) []*colibri.Message {
 	return slices.DeleteFunc(messages, func(m *colibri.Message) bool { return !p.Receive(m.Topic) })
 }
 
-// route fills b.matches with who receives m, without those who may not. For these it is
-// counted when count says so.
-func (b *batch) route(m *colibri.Message, publisher *liveSession, count bool) {
-	b.broker.router.Route(m.Topic, publisher, &b.matches)
+// route fills b.matches with who receives m, without those who may not. When it is sent, the
+// members of Shared Subscriptions that are chosen have had their turn, and those who may not
+// receive it are counted.
+func (b *batch) route(m *colibri.Message, publisher *liveSession, sent bool) {
+	if sent {
+		b.broker.router.Route(m.Topic, publisher, &b.matches)
+	} else {
+		b.broker.router.Peek(m.Topic, publisher, &b.matches)
+	}
 	b.withheld = 0
 	if b.broker.authorizer == nil {
 		return
@@ -162,7 +167,7 @@ func (b *batch) route(m *colibri.Message, publisher *liveSession, count bool) {
 		switch {
 		case !receives:
 			b.withheld++
-			if count {
+			if sent {
 				b.broker.withhold(match.Subscriber, match.Share)
 			}
 		case len(kept) == i: // nobody was left out before

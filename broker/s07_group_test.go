@@ -610,3 +610,15 @@ func TestSharedStrategies(t *testing.T) {
 		t.Error("a SharedStrategy that does not exist: got no error")
 	}
 }
+
+// TestSharedRejectTurns shows that a broker which refuses messages when a queue is full, and so
+// looks at the queues first, lets every member have its turn all the same.
+func TestSharedRejectTurns(t *testing.T) {
+	mqtest.Run(t, "in turn", mqtest.V5, broker.Config{WhenFull: broker.FullReject}, func(scene *mqtest.Scene) {
+		p, q := share(scene, "p", 1), share(scene, "q", 1)
+		send(scene.Connect("other"), "1 2 3 4")
+		if got, other := payloads(p), payloads(q); got != "1 3" || other != "2 4" {
+			scene.Errorf("got %q and %q, want \"1 3\" and \"2 4\"", got, other)
+		}
+	})
+}

@@ -49,6 +49,17 @@ const keepOverlap = 1024
 // is chosen among those that are online, as the Strategy says; when there is none, the
 // match has no Subscriber and the highest QoS of all members.
 func (r *Router[S]) Route(name string, publisher S, m *Matches[S]) {
+	r.route(name, publisher, m, true)
+}
+
+// Peek is Route for a message that is not sent: it fills m with those that Route would choose
+// now, and nobody has had a turn.
+func (r *Router[S]) Peek(name string, publisher S, m *Matches[S]) {
+	r.route(name, publisher, m, false)
+}
+
+// route is Route, and Peek when it does not take a turn.
+func (r *Router[S]) route(name string, publisher S, m *Matches[S], take bool) {
 	m.List = m.List[:0]
 	largest := 0
 	r.tree.Match(name, func(n *node[S]) bool {
@@ -58,7 +69,7 @@ func (r *Router[S]) Route(name string, publisher S, m *Matches[S]) {
 			}
 		}
 		for _, g := range n.groups {
-			r.addMember(m, g, name, publisher)
+			r.addMember(m, g, name, publisher, take)
 		}
 		return true
 	})
@@ -134,8 +145,8 @@ func (to *Match[S]) merge(e *entry[S]) {
 // addMember adds the member of a Shared Subscription that is chosen to receive the
 // message. It is a delivery of its own, beside those of the Subscriptions that are not
 // shared.
-func (r *Router[S]) addMember(m *Matches[S], g *group[S], name string, publisher S) {
-	e := r.choose(g, name, publisher)
+func (r *Router[S]) addMember(m *Matches[S], g *group[S], name string, publisher S, take bool) {
+	e := r.choose(g, name, publisher, take)
 	if e == nil {
 		m.shared = append(m.shared, Match[S]{Share: g.filter, QoS: g.highestQoS()})
 		return

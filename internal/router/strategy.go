@@ -62,19 +62,19 @@ type stuck[S comparable] struct {
 }
 
 // choose returns the member of g that receives the message, nil when none is online
-// that may have it.
-func (r *Router[S]) choose(g *group[S], name string, publisher S) *entry[S] {
+// that may have it. take says that the message is sent to it: the next one has the turn then.
+func (r *Router[S]) choose(g *group[S], name string, publisher S, take bool) *entry[S] {
 	switch r.strategy {
 	case LeastInflight:
-		return r.leastInflight(g, name)
+		return r.leastInflight(g, name, take)
 	case Sticky:
-		return r.sticky(g, name)
+		return r.sticky(g, name, take)
 	case HashClient:
 		return r.hashed(g, r.key(publisher), name)
 	case HashTopic:
 		return r.hashed(g, Hash(name), name)
 	}
-	return r.next(g, name)
+	return r.next(g, name, take)
 }
 
 // takes reports whether a member can and may have a message of this topic now.
@@ -83,24 +83,31 @@ func (r *Router[S]) takes(s S, name string) bool {
 }
 
 // next returns the next member in turn.
-func (r *Router[S]) next(g *group[S], name string) *entry[S] {
+func (r *Router[S]) next(g *group[S], name string, take bool) *entry[S] {
 	size := g.members.len()
-	turn := g.choice.take(size)
+	turn := g.choice.at(size, take)
 	for i := range size {
 		if e := g.members.at((turn + i) % size); r.takes(e.subscriber, name) {
-			g.choice.turn.Add(uint32(i)) // those passed by have had their turn, or the next would have two
+			if take {
+				g.choice.turn.Add(uint32(i)) // those passed by have had their turn, or the next would have two
+			}
 			return e
 		}
 	}
 	return nil
 }
 
-// take returns whose turn it is.
-func (c *choice[S]) take(size int) int { return int((c.turn.Add(1) - 1) % uint32(size)) }
+// at returns whose turn it is, and goes on to the next when the turn is taken.
+func (c *choice[S]) at(size int, take bool) int {
+	if !take {
+		return int(c.turn.Load() % uint32(size))
+	}
+	return int((c.turn.Add(1) - 1) % uint32(size))
+}
 
-func (r *Router[S]) leastInflight(g *group[S], name string) (best *entry[S]) {
+func (r *Router[S]) leastInflight(g *group[S], name string, take bool) (best *entry[S]) {
 	size := g.members.len()
-	turn := g.choice.take(size)
+	turn := g.choice.at(size, take)
 	least, passed := 0, 0
 	for i := range size {
 		e := g.members.at((turn + i) % size)
@@ -115,14 +122,14 @@ func (r *Router[S]) leastInflight(g *group[S], name string) (best *entry[S]) {
 			break
 		}
 	}
-	if best != nil {
+	if best != nil && take {
 		g.choice.turn.Add(uint32(passed))
 	}
 	return best
 }
 
 // sticky returns the member chosen last, while it is one and online.
-func (r *Router[S]) sticky(g *group[S], name string) *entry[S] {
+func (r *Router[S]) sticky(g *group[S], name string, take bool) *entry[S] {
 	last := g.choice.stuck.Load()
 	if last != nil && r.takes(last.subscriber, name) {
 		if last.at < g.members.len() && g.members.at(last.at).subscriber == last.subscriber {
@@ -130,18 +137,25 @@ func (r *Router[S]) sticky(g *group[S], name string) *entry[S] {
 		}
 		for i := range g.members.len() { // it has moved, or it is no member any more
 			if e := g.members.at(i); e.subscriber == last.subscriber {
-				g.choice.stuck.CompareAndSwap(last, &stuck[S]{e.subscriber, i})
+				g.choice.stick(last, e, i, take)
 				return e
 			}
 		}
 	}
 	for i := range g.members.len() {
 		if e := g.members.at(i); r.takes(e.subscriber, name) {
-			g.choice.stuck.CompareAndSwap(last, &stuck[S]{e.subscriber, i})
+			g.choice.stick(last, e, i, take)
 			return e
 		}
 	}
 	return nil
+}
+
+// stick remembers e, which stands at i, in place of last, when a message is sent to it.
+func (c *choice[S]) stick(last *stuck[S], e *entry[S], i int, take bool) {
+	if take {
+		c.stuck.CompareAndSwap(last, &stuck[S]{e.subscriber, i})
+	}
 }
 
 // hashed returns the member that weighs most for key. When members come and go, only the
@@ -159,6 +173,9 @@ func (r *Router[S]) hashed(g *group[S], key uint64, name string) (best *entry[S]
 	}
 	return best
 }
+
+// Strategy returns that of the Router.
+func (r *Router[S]) Strategy() Strategy { return r.strategy }
 
 // Members yields the members of the Shared Subscription with this Topic Filter, those
 // that are not online too, until yield returns false. It takes no lock: who subscribes

@@ -35,10 +35,19 @@ func newCrowd(strategy Strategy, members int) *crowd {
 func (c *crowd) join(s int)  { c.router.Subscribe(s, colibri.Subscription{Filter: "$share/g/#"}) }
 func (c *crowd) leave(s int) { c.router.Unsubscribe(s, "$share/g/#") }
 
-// chosen returns the member that receives a message, 0 when there is none.
+// chosen returns the member that receives a message, 0 when there is none. Peek has to name it
+// before, however often it is asked.
 func (c *crowd) chosen(name string, publisher int) int {
 	var m Matches[int]
+	var peeked []int
+	for range 2 {
+		c.router.Peek(name, publisher, &m)
+		peeked = append(peeked, m.List[0].Subscriber)
+	}
 	c.router.Route(name, publisher, &m)
+	if s := m.List[0].Subscriber; peeked[0] != s || peeked[1] != s {
+		panic(fmt.Sprintf("Peek says %v, and Route chooses %d", peeked, s))
+	}
 	return m.List[0].Subscriber
 }
 
