@@ -161,12 +161,11 @@ func (c *conn) readAndDecide(b *batch, data []byte) (n int, err error) {
 		if kind == packet.AUTH && size > c.broker.limits.ConnectBytes {
 			return n, c.broker.authBytes(size)
 		}
-		if size > c.broker.limits.PacketBytes {
+		if err := c.broker.limits.refusedBytes(size); err != nil {
 			if b.watched() {
 				b.sawReceived(c, data[n:n+min(size, len(data)-n)], size, nil)
 			}
-			return n, &colibri.Error{Op: "packet", Code: colibri.PacketTooLarge,
-				Err: fmt.Errorf("%d bytes, and this Server takes %d", size, c.broker.limits.PacketBytes)}
+			return n, err
 		}
 		if size > len(data)-n {
 			return n, io.ErrUnexpectedEOF

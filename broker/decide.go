@@ -56,6 +56,17 @@ func (c *conn) publish(b *batch) error {
 // mayPublish decides whether client, which has these Permissions, may publish m, also as its
 // Will Message.
 func (b *Broker) mayPublish(client ClientInfo, permissions Permissions, m *colibri.Message) outcome {
+	result := b.validMessage(m)
+	if !result.code.Failed() {
+		if result = permitted(permissions, m); result.code.Failed() {
+			b.deny(client, ActionPublish, m.Topic, result.code)
+		}
+	}
+	return result
+}
+
+// validMessage decides whether anybody may publish m.
+func (b *Broker) validMessage(m *colibri.Message) outcome {
 	switch {
 	case strings.Count(m.Topic, "/") >= b.limits.TopicLevels:
 		return outcome{colibri.TopicNameInvalid, fmt.Sprintf("the Topic Name has more than %d levels", b.limits.TopicLevels), DropInvalid}
@@ -64,6 +75,11 @@ func (b *Broker) mayPublish(client ClientInfo, permissions Permissions, m *colib
 	case b.checkPayloads && !formatKept(m): // [MQTT-3.3.2-4] leaves the check to us
 		return outcome{colibri.PayloadFormatInvalid, "the payload is not UTF-8, as its Payload Format Indicator says", DropInvalid}
 	}
+	return outcome{}
+}
+
+// permitted decides whether a client with these Permissions may publish m.
+func permitted(permissions Permissions, m *colibri.Message) outcome {
 	code := colibri.Success
 	switch {
 	case permissions != nil:
@@ -72,7 +88,6 @@ func (b *Broker) mayPublish(client ClientInfo, permissions Permissions, m *colib
 		code = colibri.NotAuthorized
 	}
 	if code.Failed() {
-		b.deny(client, ActionPublish, m.Topic, code)
 		return outcome{code, "this client may not publish to this topic", DropDenied}
 	}
 	return outcome{}
@@ -105,16 +120,9 @@ func (b *batch) publish(from *conn, m *colibri.Message) outcome {
 		own.Expires = b.now.UnixNano() + int64(seconds)*int64(time.Second)
 		m = &own
 	}
-	if b.broker.whenFull == FullReject && m.QoS > colibri.AtMostOnce && !b.own {
-		b.route(m, publisher, false)
-		if b.anyFull(m) {
-			b.broker.drop(publisher, DropRejected, 1)
-			return outcome{colibri.QuotaExceeded, "refused for all, as the queue of a subscriber is full", DropRejected}
-		}
-	}
-	if from != nil && m.QoS > colibri.AtMostOnce && b.broker.full() && b.toRecord(m, publisher) {
-		b.broker.drop(publisher, DropStateFull, 1)
-		return outcome{colibri.QuotaExceeded, "the state of this Server has no room for it", DropStateFull}
+	if result := b.refused(m, publisher, from != nil); result.code.Failed() {
+		b.broker.drop(publisher, result.dropped, 1)
+		return result
 	}
 	retained := true
 	if m.Retain { // before Route: who subscribes meanwhile must not miss it in both places
@@ -145,6 +153,21 @@ func (b *batch) publish(from *conn, m *colibri.Message) outcome {
 		b.broker.drop(publisher, DropExpired, 1)
 	}
 	return b.outcome(publisher, m, full, retained)
+}
+
+// refused decides whether m is refused for all, because of what it would fill. client says that
+// it comes from one.
+func (b *batch) refused(m *colibri.Message, publisher *liveSession, client bool) outcome {
+	if b.broker.whenFull == FullReject && m.QoS > colibri.AtMostOnce && !b.own {
+		b.route(m, publisher, false)
+		if b.anyFull(m) {
+			return outcome{colibri.QuotaExceeded, "refused for all, as the queue of a subscriber is full", DropRejected}
+		}
+	}
+	if client && m.QoS > colibri.AtMostOnce && b.broker.full() && b.toRecord(m, publisher) {
+		return outcome{colibri.QuotaExceeded, "the state of this Server has no room for it", DropStateFull}
+	}
+	return outcome{}
 }
 
 // outcome says what the publisher of m is told: an error only when nobody has the
@@ -213,7 +236,7 @@ func (b *batch) anyFull(m *colibri.Message) bool {
 // queue is full.
 func (b *batch) deliver(s *liveSession, d colibri.Delivery) bool {
 	if d.QoS == colibri.AtMostOnce { // needs nothing of the Session's state
-		if c := s.conn.Load(); c != nil && c.paced(b.now) {
+		if c := s.conn.Load(); c != nil && c.paced(b.now, true) {
 			b.broker.drop(s, DropPaced, 1)
 		} else if c != nil {
 			b.qos0 = d

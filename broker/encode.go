@@ -163,7 +163,7 @@ func (c *conn) write(b *batch, r *session.Reply) (sent bool) {
 			e.begin(r.Delivery.Message, b.now)
 		}
 		p := b.encoder.publication(r.Delivery, c.version, plain, r.PacketID, r.Dup)
-		if c.maxPacket > 0 && p.size() > int(c.maxPacket) {
+		if c.tooLarge(p) {
 			c.broker.drop(c.session, DropTooLarge, 1) // [MQTT-3.1.2-24], [MQTT-3.1.2-25]
 			return false
 		}
@@ -171,7 +171,7 @@ func (c *conn) write(b *batch, r *session.Reply) (sent bool) {
 		if c.out.aliases != nil {
 			with = b.encoder.publication(r.Delivery, c.version, named, r.PacketID, r.Dup)
 			without = b.encoder.publication(r.Delivery, c.version, unnamed, r.PacketID, r.Dup)
-			if c.maxPacket > 0 && with.size() > int(c.maxPacket) {
+			if c.tooLarge(with) {
 				with, without = nil, nil
 			}
 		}
@@ -207,6 +207,9 @@ func (c *conn) write(b *batch, r *session.Reply) (sent bool) {
 	}
 	return true
 }
+
+// tooLarge reports whether c's client takes no PUBLISH as large as p.
+func (c *conn) tooLarge(p *publication) bool { return c.maxPacket > 0 && p.size() > int(c.maxPacket) }
 
 // appendPacket appends a packet that we have made ourselves: one that cannot be
 // encoded is our mistake.

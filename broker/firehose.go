@@ -19,26 +19,30 @@ type firehose struct {
 	sent   int        // QoS 0 messages
 }
 
-// tooFast reports whether a QoS 0 message is more than rate of them in this second.
-func (f *firehose) tooFast(now time.Time, rate int) bool {
+// tooFast reports whether a QoS 0 message is more than rate of them in this second. It is
+// counted when it is sent.
+func (f *firehose) tooFast(now time.Time, rate int, sent bool) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if second := now.Unix(); second != f.second {
-		f.second, f.sent = second, 0
+	second, n := now.Unix(), 1
+	if second == f.second {
+		n += f.sent
 	}
-	f.sent++
-	return f.sent > rate
+	if sent {
+		f.second, f.sent = second, n
+	}
+	return n > rate
 }
 
 // paced reports whether a QoS 0 message for c gives way, as c is sent everything and has had
-// as many in this second as Limits.FirehoseRate allows.
-func (c *conn) paced(now time.Time) bool {
+// as many in this second as Limits.FirehoseRate allows. sent says that it is on its way.
+func (c *conn) paced(now time.Time, sent bool) bool {
 	rate := c.broker.limits.FirehoseRate
 	if rate <= 0 {
 		return false
 	}
 	f := c.firehose.Load()
-	return f != nil && !f.shared && f.tooFast(now, rate)
+	return f != nil && !f.shared && f.tooFast(now, rate, sent)
 }
 
 // isFirehose reports whether filter matches every topic that does not begin with $.

@@ -124,13 +124,13 @@ func (s *liveSession) mayTake(filter string) bool {
 // meanwhile or others wait, the message goes to the queue of the group. It returns false
 // when the queue it should go to is full.
 func (b *batch) deliverShared(s *liveSession, d colibri.Delivery) bool {
-	switch {
-	case s != nil && d.QoS == colibri.AtMostOnce && s.online():
+	switch sharedWayOf(s, d) {
+	case sharedAtOnce:
 		return b.deliver(s, d)
-	case d.Message.QoS == colibri.AtMostOnce, s == nil && d.QoS == colibri.AtMostOnce:
+	case sharedNobody:
 		b.broker.dropShared(d.Share, DropOffline, 1)
 		return true
-	case s != nil && d.QoS > colibri.AtMostOnce:
+	case sharedMember:
 		s.mu.Lock()
 		if !s.ended && s.mayTake(d.Share) {
 			defer s.mu.Unlock()
@@ -139,6 +139,29 @@ func (b *batch) deliverShared(s *liveSession, d colibri.Delivery) bool {
 		s.mu.Unlock()
 	}
 	return b.place(d.Share, []*colibri.Message{d.Message}, false)
+}
+
+// sharedWay is what becomes of a message of a Shared Subscription.
+type sharedWay byte
+
+const (
+	sharedAtOnce sharedWay = iota // QoS 0 to the member that was chosen
+	sharedNobody                  // QoS 0 and nobody is connected
+	sharedMember                  // to the member that was chosen, if it may take it; otherwise to the queue
+	sharedQueue                   // to the queue of the group
+)
+
+// sharedWayOf decides what becomes of d when s was chosen for it, nil when nobody is connected.
+func sharedWayOf(s *liveSession, d colibri.Delivery) sharedWay {
+	switch {
+	case s != nil && d.QoS == colibri.AtMostOnce && s.online():
+		return sharedAtOnce
+	case d.Message.QoS == colibri.AtMostOnce, s == nil && d.QoS == colibri.AtMostOnce:
+		return sharedNobody
+	case s != nil && d.QoS > colibri.AtMostOnce:
+		return sharedMember
+	}
+	return sharedQueue
 }
 
 // sharedWaits reports whether a message goes to the queue of the group although s was

@@ -264,6 +264,30 @@ func (g *shareGroup) expiring(m *colibri.Message) {
 	}
 }
 
+// foresee returns whether put would take m at the end of the queue, and changes nothing.
+func (g *shareGroup) foresee(now time.Time, m *colibri.Message, limits *session.Limits) (takes bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	size := session.MessageBytes(m)
+	if !g.over(limits, 1, size) {
+		return true
+	}
+	if fits := limits.QueueBytes == 0 || size <= limits.QueueBytes; limits.DropOldest && fits {
+		return true
+	}
+	if g.expires == 0 || now.UnixNano() < g.expires {
+		return false
+	}
+	expired, bytes := 0, 0
+	for _, w := range g.queue {
+		if w.message.Expired(now) {
+			expired++
+			bytes += session.MessageBytes(w.message)
+		}
+	}
+	return !g.over(limits, 1-expired, size-bytes)
+}
+
 // over reports whether the queue is longer than it may be, with further messages of so many
 // bytes. The caller holds g.mu.
 func (g *shareGroup) over(limits *session.Limits, messages, bytes int) bool {

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"sync/atomic"
+	"time"
 
 	"github.com/colibri-mqtt/colibri/internal/session"
 )
@@ -46,8 +47,15 @@ func (r DropReason) String() string { return dropNames[r] }
 // Where no member of a Shared Subscription gets a message, it is counted in total only, and
 // the event names the Subscription.
 
-// ledger are the drops of one client, by reason.
+// ledger are drops, by reason.
 type ledger [dropReasons]atomic.Int64
+
+// clientLedger is the ledger of one client, with the time of the last drop by reason, in
+// nanoseconds since 1970.
+type clientLedger struct {
+	ledger
+	last [dropReasons]atomic.Int64
+}
 
 // drop counts n messages for the client of s, which is nil for the broker itself. It takes
 // no lock.
@@ -58,7 +66,9 @@ func (b *Broker) drop(s *liveSession, reason DropReason, n int) {
 	b.counters.dropped[reason].Add(int64(n))
 	var client ClientInfo
 	if s != nil {
-		s.drops()[reason].Add(int64(n))
+		drops := s.drops()
+		drops.ledger[reason].Add(int64(n))
+		drops.last[reason].Store(time.Now().UnixNano())
 		if b.dropList != nil && reason != DropWithheld {
 			b.dropList.add(s)
 		}
@@ -68,11 +78,11 @@ func (b *Broker) drop(s *liveSession, reason DropReason, n int) {
 }
 
 // drops returns the ledger of s, which most Sessions never need.
-func (s *liveSession) drops() *ledger {
+func (s *liveSession) drops() *clientLedger {
 	if l := s.dropped.Load(); l != nil {
 		return l
 	}
-	s.dropped.CompareAndSwap(nil, new(ledger))
+	s.dropped.CompareAndSwap(nil, new(clientLedger))
 	return s.dropped.Load()
 }
 

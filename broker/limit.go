@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"fmt"
 	"net"
 	"sync"
 	"time"
@@ -73,6 +74,15 @@ func (e *LimitError) Error() string { return e.Err.Error() }
 
 // Unwrap returns Err.
 func (e *LimitError) Unwrap() error { return e.Err }
+
+// refusedBytes returns why a packet of size bytes is not taken, nil when it is.
+func (l *Limits) refusedBytes(size int) *colibri.Error {
+	if size <= l.PacketBytes {
+		return nil
+	}
+	return &colibri.Error{Op: "packet", Code: colibri.PacketTooLarge,
+		Err: fmt.Errorf("%d bytes, and this Server takes %d", size, l.PacketBytes)}
+}
 
 // limitOf returns the limit whose answer code is, when we end a connection with it.
 func limitOf(code colibri.ReasonCode) (l Limit, ok bool) {

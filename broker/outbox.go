@@ -86,7 +86,7 @@ func (o *outbox) outgoing() (packets, bytes int) {
 func (o *outbox) put(topic string, p, named, unnamed *publication, limit int) (put *publication, flush, ok bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if p.idAt == 0 && o.size() > limit {
+	if p.idAt == 0 && o.over(limit) {
 		return nil, false, false
 	}
 	buf := o.chunk()
@@ -187,11 +187,21 @@ func (o *outbox) acknowledge(t packet.Type, id uint16, code colibri.ReasonCode, 
 func (o *outbox) hasRoom(limit int) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.size() <= limit {
+	if !o.over(limit) {
 		return true
 	}
 	o.starved = true
 	return false
+}
+
+// over reports whether more than limit bytes wait. The caller holds the lock.
+func (o *outbox) over(limit int) bool { return o.size() > limit }
+
+// isOver is over for who holds no lock, and wants nothing when there is room again.
+func (o *outbox) isOver(limit int) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.over(limit)
 }
 
 // hunger has the Session pumped when the outbox has been written further. It returns

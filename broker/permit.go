@@ -44,12 +44,21 @@ const (
 	ActionSubscribe                 // at SUBSCRIBE
 	ActionKeep                      // a Subscription that it had and has no longer: see Reauthorize
 	ActionUnsubscribe               // at UNSUBSCRIBE: the Subscription stands
+	ActionReceive                   // never Denied but counted as DropWithheld: for Reasoned
 	actions
 )
 
 // String returns a word for the action.
 func (a Action) String() string {
-	return [actions]string{"publish", "subscribe", "keep", "unsubscribe"}[a]
+	return [actions]string{"publish", "subscribe", "keep", "unsubscribe", "receive"}[a]
+}
+
+// Reasoned are Permissions that can name the rule which decides, for Broker.Explain. They are
+// asked away from the road.
+type Reasoned interface {
+	// Why names the rule that decides whether the client may do action with topic, for people:
+	// where it stands and what it says.
+	Why(action Action, topic string) string
 }
 
 // Denied is a client that was not allowed to do something by its Permissions. A message

@@ -201,8 +201,12 @@ func (b *batch) numberDelivery(s *liveSession, d *colibri.Delivery) {
 		b.stored.number = b.broker.numbers.message.Add(1)
 	}
 	d.Stored = b.stored.number
-	d.Number = s.log.deliveries + 1
+	d.Number = s.nextDelivery()
 }
+
+// nextDelivery returns the Number that the next Delivery gets of a Session that the Log knows.
+// The caller holds s.mu.
+func (s *liveSession) nextDelivery() uint64 { return s.log.deliveries + 1 }
 
 // recordDelivery records that s owes its client d. The message itself is recorded with
 // the first Session that it is recorded for. sent says that its PUBLISH is the next reply of

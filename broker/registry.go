@@ -43,11 +43,11 @@ type liveSession struct {
 	number   uint64               // in the Log
 	conn     atomic.Pointer[conn] // nil while the client is not connected
 
-	dropped atomic.Pointer[ledger]  // nil until something is dropped
-	alarm   int32                   // place in the alarm's heap + 1, 0 without one; guarded by the alarm's lock
-	listed  atomic.Bool             // in the dropList
-	access  atomic.Pointer[access]  // nil without an Authorizer, and until the client connects after a restart
-	sharing atomic.Pointer[sharing] // nil without a Shared Subscription until now
+	dropped atomic.Pointer[clientLedger] // nil until something is dropped
+	alarm   int32                        // place in the alarm's heap + 1, 0 without one; guarded by the alarm's lock
+	listed  atomic.Bool                  // in the dropList
+	access  atomic.Pointer[access]       // nil without an Authorizer, and until the client connects after a restart
+	sharing atomic.Pointer[sharing]      // nil without a Shared Subscription until now
 
 	mu        sync.Mutex // guards what follows, and changes of conn
 	state     session.Session

@@ -74,4 +74,17 @@ func (p permissions) Unsubscribe(filter string) colibri.ReasonCode {
 	return colibri.Success
 }
 
+// Why is that of broker.Reasoned.
+func (p permissions) Why(action broker.Action, topic string) string {
+	switch action {
+	case broker.ActionPublish:
+		return p.rights.Decide(acl.Publish, topic).Rule.String()
+	case broker.ActionReceive:
+		return p.rights.Decide(acl.Receive, topic).Rule.String()
+	case broker.ActionUnsubscribe:
+		return p.rights.Decide(acl.Unsubscribe, topic).Rule.String()
+	}
+	return p.firehose.Subscribe(p.rights, topic).Rule.String()
+}
+
 func (p permissions) Receive(topic string) bool { return p.rights.Decide(acl.Receive, topic).Allowed }

@@ -35,12 +35,61 @@ func (s *Session) Deliver(now time.Time, d colibri.Delivery, room bool, out *Out
 		out.Replies = append(out.Replies, Reply{Type: packet.PUBLISH, Delivery: &atMostOnce})
 		return Sent
 	}
-	// The window is used in order: nothing overtakes what waits [MQTT-4.6.0-5].
-	if s.connected && room && s.queue.length() == 0 && d.Number <= s.recorded && s.send(d, out) {
+	if s.mayPass(&d, room) && s.send(d, out) {
 		return Sent
 	}
 	return s.enqueue(now, d, out)
 }
+
+// mayPass reports whether a QoS 1 or 2 delivery is sent at once if the window has room. That is
+// used in order: nothing overtakes what waits [MQTT-4.6.0-5].
+func (s *Session) mayPass(d *colibri.Delivery, room bool) bool {
+	return s.connected && room && s.queue.length() == 0 && d.Number <= s.recorded
+}
+
+// Foresee returns what Deliver would answer, and how many messages would give way in a full
+// queue, and changes nothing. It may look at all that waits.
+func (s *Session) Foresee(now time.Time, d colibri.Delivery, room bool) (v Verdict, replaced int) {
+	if d.QoS == colibri.AtMostOnce {
+		if !s.connected {
+			return Offline, 0
+		}
+		return Sent, 0
+	}
+	if s.mayPass(&d, room) && s.sending.Free() > 0 {
+		return Sent, 0
+	}
+	size := deliveryBytes(&d)
+	left := Session{limits: s.limits, queue: s.queue}
+	if s.full(size) && s.queue.expires(now) { // as enqueue does, with a queue of its own
+		left.queue.items = append([]colibri.Delivery(nil), s.queue.items...)
+		left.queue.expire(now, new(Output))
+	}
+	fits := s.limits.QueueBytes == 0 || size <= s.limits.QueueBytes
+	if !left.full(size) {
+		return Queued, 0
+	}
+	if !s.limits.DropOldest || !fits {
+		return QueueFull, 0
+	}
+	messages, bytes := left.queue.length(), left.queue.bytes
+	for _, oldest := range left.queue.items[left.queue.head:] {
+		if !s.over(messages, bytes, size) {
+			break
+		}
+		messages--
+		bytes -= deliveryBytes(&oldest)
+		replaced++
+	}
+	if s.over(messages, bytes, size) {
+		return QueueFull, replaced
+	}
+	return Queued, replaced
+}
+
+// Room returns how many messages more the window has room for, and how many it has room for at
+// all.
+func (s *Session) Room() (free, window int) { return s.sending.Free(), s.sending.Window() }
 
 // enqueue lets d wait. What has expired, and with Limits.DropOldest also what is oldest,
 // gives way to it.
@@ -65,9 +114,12 @@ func (s *Session) enqueue(now time.Time, d colibri.Delivery, out *Output) Verdic
 func (s *Session) Recorded(upTo uint64) { s.recorded = upTo }
 
 // full reports whether the queue has no place for a message of size bytes.
-func (s *Session) full(size int) bool {
-	return s.limits.QueueMessages > 0 && s.queue.length() >= s.limits.QueueMessages ||
-		s.limits.QueueBytes > 0 && s.queue.bytes+size > s.limits.QueueBytes
+func (s *Session) full(size int) bool { return s.over(s.queue.length(), s.queue.bytes, size) }
+
+// over reports whether a queue of so many messages and bytes has no place for one more.
+func (s *Session) over(messages, bytes, size int) bool {
+	return s.limits.QueueMessages > 0 && messages >= s.limits.QueueMessages ||
+		s.limits.QueueBytes > 0 && bytes+size > s.limits.QueueBytes
 }
 
 // Takes reports whether Deliver would take d, which is not QoS 0, at now.

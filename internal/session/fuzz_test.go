@@ -168,6 +168,9 @@ func (p *peer) deliver() {
 		}
 	}
 	takes := d.QoS == 0 || !room || p.session.Takes(p.now, d)
+	if foreseen, gone := p.session.Foresee(p.now, d, room); foreseen != want || gone != replaced {
+		p.t.Fatalf("Foresee: got %q, %d replaced, want %q, %d", verdictWords[foreseen], gone, verdictWords[want], replaced)
+	}
 	if got := p.session.Deliver(p.now, d, room, &p.out); got != want || p.out.Expired != expired || p.out.Replaced != replaced {
 		p.t.Fatalf("Deliver: got %q, %d expired, %d replaced, want %q, %d, %d", verdictWords[got], p.out.Expired, p.out.Replaced,
 			verdictWords[want], expired, replaced)
