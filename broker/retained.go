@@ -131,9 +131,7 @@ func (r *retainedStore) put(m *colibri.Message, count, bytes int, numbers *atomi
 			r.bury(m.Topic, number)
 			return nil
 		}
-		more := retainedBytes(m) - retainedBytes(old)
-		heldCount, heldBytes := r.clients(m.Topic)
-		if count > 0 && old == nil && heldCount >= count || bytes > 0 && more > 0 && heldBytes+more > int64(bytes) {
+		if !r.hasRoom(old, m, count, bytes) {
 			return old
 		}
 		r.changed(m.Topic, old, m)
@@ -141,6 +139,13 @@ func (r *retainedStore) put(m *colibri.Message, count, bytes int, numbers *atomi
 		return m
 	})
 	return number, ok
+}
+
+// hasRoom reports whether m may be retained in place of old, which may be nil.
+func (r *retainedStore) hasRoom(old, m *colibri.Message, count, bytes int) bool {
+	more := retainedBytes(m) - retainedBytes(old)
+	heldCount, heldBytes := r.clients(m.Topic)
+	return !(count > 0 && old == nil && heldCount >= count || bytes > 0 && more > 0 && heldBytes+more > int64(bytes))
 }
 
 // retain replaces, or with an empty payload removes, what is retained for m's topic. m
