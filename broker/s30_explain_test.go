@@ -305,6 +305,28 @@ func explainCases() []explainCase {
 			c := listener(scene, []colibri.Subscription{to("$share/s/a", 1), to("a", 0)})
 			return probed{question: ask("a"), client: c, want: broker.GetsIt, sentence: "c gets it at once, with QoS 0"}
 		}},
+		{"two Shared Subscriptions: one of them is enough", broker.Config{}, func(scene *mqtest.Scene) probed {
+			share(scene, "d", 1)
+			c := listener(scene, []colibri.Subscription{to("$share/s/a", 1), to("$share/t/a", 1)})
+			return probed{question: ask("a"), client: c, want: broker.GetsIt, checks: []string{"no shared: another member of $share/s/a is chosen: d"}}
+		}},
+		{"a Shared Subscription: others wait before", broker.Config{}, func(scene *mqtest.Scene) probed {
+			gone(scene, to("$share/s/a", 1))
+			send(scene.Connect("other"), "1 2 3")
+			c := scene.Connect("c", resume, property(colibri.ReceiveMaximum, 1))
+			return probed{question: ask("a"), client: c, want: broker.WaitsGroup, checks: []string{"note shared: 2 of 100000 messages, 4 of 67108864 bytes wait for $share/s/a"},
+				release: func() *mqtest.Peer {
+					for range 3 {
+						for _, id := range idsOf(c.Received()) {
+							c.Send(puback(id, 0))
+						}
+					}
+					return c
+				}}
+		}},
+		{"larger than the queue in which it waits for the Log", broker.Config{Log: &keptLog{}, Limits: broker.Limits{QueueBytes: 4}}, func(scene *mqtest.Scene) probed {
+			return probed{question: ask("a"), client: listener(scene, one("a", 1), resume), want: broker.MissQueueFull}
+		}},
 		{"notes about the publisher", broker.Config{Authorizer: forbid("x"), Limits: broker.Limits{MessageRate: 9}}, func(scene *mqtest.Scene) probed {
 			return probed{question: from(ask("a"), "nobody"), client: listener(scene, one("a", 1)), want: broker.GetsIt,
 				checks: []string{"note publisher: there is no Session of nobody, so it is not known by which rules it may publish",
