@@ -314,12 +314,15 @@ func explainCases() []explainCase {
 			gone(scene, to("$share/s/a", 1))
 			send(scene.Connect("other"), "1 2 3")
 			c := scene.Connect("c", resume, property(colibri.ReceiveMaximum, 1))
+			ids := idsOf(c.Received())
 			return probed{question: ask("a"), client: c, want: broker.WaitsGroup, checks: []string{"note shared: 2 of 100000 messages, 4 of 67108864 bytes wait for $share/s/a"},
 				release: func() *mqtest.Peer {
 					for range 3 {
-						for _, id := range idsOf(c.Received()) {
+						for _, id := range ids {
 							c.Send(puback(id, 0))
 						}
+						synctest.Wait()
+						ids[0]++
 					}
 					return c
 				}}
