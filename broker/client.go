@@ -24,6 +24,7 @@ type ClientStats struct {
 	Queued        int // messages that wait
 	QueuedBytes   int // their topics, payloads and properties
 	Dropped       map[DropReason]int64
+	LastDropped   map[DropReason]time.Time // when the last of them was
 }
 
 // Client returns what is known of the client with a ClientID, and whether there is one.
@@ -58,7 +59,7 @@ func (s *liveSession) stats() ClientStats {
 		stats.Delivered, stats.WrittenBytes = c.out.sent()
 	}
 	if l := s.dropped.Load(); l != nil {
-		stats.Dropped = l.byReason()
+		stats.Dropped, stats.LastDropped = l.byReason(), l.lastByReason()
 	}
 	return stats
 }

@@ -118,3 +118,14 @@ func (l *ledger) byReason() map[DropReason]int64 {
 	}
 	return m
 }
+
+// lastByReason returns the times of the last drops.
+func (l *clientLedger) lastByReason() map[DropReason]time.Time {
+	m := make(map[DropReason]time.Time)
+	for reason := range l.last {
+		if at := l.last[reason].Load(); at != 0 {
+			m[DropReason(reason)] = time.Unix(0, at)
+		}
+	}
+	return m
+}

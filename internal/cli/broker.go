@@ -25,6 +25,7 @@ import (
 	"github.com/colibri-mqtt/colibri/internal/acl"
 	"github.com/colibri-mqtt/colibri/internal/auth"
 	"github.com/colibri-mqtt/colibri/internal/config"
+	"github.com/colibri-mqtt/colibri/internal/history"
 )
 
 // Exit codes of the broker, besides exitOK. They are those of Mosquitto.
@@ -376,6 +377,7 @@ type brokerServer struct {
 	reloading  sync.Mutex // one reload at a time
 	started    time.Time
 	ends       ends
+	history    *history.Table
 	publishSys atomic.Pointer[func(topic, text string)]
 	logins     logins
 }
@@ -437,6 +439,7 @@ func (s *brokerServer) serve() (err error) {
 		}
 	}
 	s.started = time.Now()
+	s.history = history.New(refusedBecause, because)
 	b, err := broker.New(broker.Config{
 		Log:             log,
 		CheckpointBytes: checkpointBytes(s.config.Own),
@@ -550,6 +553,7 @@ func (s *brokerServer) serve() (err error) {
 // event hands an event to all who want to hear of it. None of them blocks.
 func (s *brokerServer) event(e broker.Event) {
 	s.ends.count(e)
+	s.history.Event(e)
 	s.log.event(e)
 	s.dumps.event(e)
 }

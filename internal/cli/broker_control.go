@@ -16,6 +16,8 @@ const controlName = "control"
 func (s *brokerServer) questions(b *broker.Broker) map[string]control.Handler {
 	return map[string]control.Handler{
 		"top":       s.answerTop(b),
+		"why":       s.answerWhy(b),
+		"history":   s.answerHistory(b),
 		"capture":   s.answerCapture(b),
 		"recording": s.answerRecording(b),
 	}

@@ -1,5 +1,5 @@
 // Package cli holds the commands of the program colibri, one file each: pub, sub, rr,
-// broker, passwd, inspect, capture, top, state, acl, topic, pki, version. It is the only package that wires the others together.
+// broker, passwd, inspect, capture, top, why, state, acl, topic, pki, version. It is the only package that wires the others together.
 //
 // One binary is many programs: called by the name of a Mosquitto program, also through
 // a link, it behaves as that program.
@@ -61,6 +61,7 @@ func commands() []command {
 		inspectCommand(),
 		captureCommand(),
 		topCommand(),
+		whyCommand(),
 		stateCommand(),
 		aclCommand(),
 		topicCommand(),

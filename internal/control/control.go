@@ -38,6 +38,9 @@ const (
 	dialTime = 5 * time.Second
 )
 
+// UnknownQuestion is what an asker hears whose question a broker does not know.
+const UnknownQuestion = "this broker does not know the question: take the program of the version that the broker has"
+
 // Handler answers a question. It writes the answer to w; every Write leaves at once, and
 // fails, as ctx is done, when the asker has gone or the Server was closed. An error before the
 // first Write is told to the asker, as a sentence; after it, the answer breaks off.
@@ -102,7 +105,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	s.asked.Add(1)
 	defer s.asked.Done()
 	if _, pattern := s.mux.Handler(r); pattern == "" {
-		http.Error(w, "this broker does not know the question: take the program of the version that the broker has", http.StatusNotFound)
+		http.Error(w, UnknownQuestion, http.StatusNotFound)
 		return
 	}
 	s.mux.ServeHTTP(w, r)
