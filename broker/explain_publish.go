@@ -90,7 +90,9 @@ func (x *explainer) publisher() bool {
 // mayPublish asks whether the publisher has the right to.
 func (x *explainer) mayPublish() bool {
 	var permissions Permissions
-	if x.from != nil {
+	if x.from == nil {
+		x.check("publisher", CheckNote, "there is no Session of %s now", x.q.From)
+	} else {
 		permissions = x.from.permissions()
 		if c := x.from.conn.Load(); c != nil {
 			permissions = c.permissions()

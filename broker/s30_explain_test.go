@@ -330,6 +330,10 @@ func explainCases() []explainCase {
 		{"larger than the queue in which it waits for the Log", broker.Config{Log: &keptLog{}, Limits: broker.Limits{QueueBytes: 4}}, func(scene *mqtest.Scene) probed {
 			return probed{question: ask("a"), client: listener(scene, one("a", 1), resume), want: broker.MissQueueFull}
 		}},
+		{"a publisher that nobody knows", broker.Config{}, func(scene *mqtest.Scene) probed {
+			return probed{question: from(ask("a"), "nobody"), client: listener(scene, one("a", 1)), want: broker.GetsIt,
+				checks: []string{"note publisher: there is no Session of nobody now"}}
+		}},
 		{"notes about the publisher", broker.Config{Authorizer: forbid("x"), Limits: broker.Limits{MessageRate: 9}}, func(scene *mqtest.Scene) probed {
 			return probed{question: from(ask("a"), "nobody"), client: listener(scene, one("a", 1)), want: broker.GetsIt,
 				checks: []string{"note publisher: there is no Session of nobody, so it is not known by which rules it may publish",

@@ -10,6 +10,9 @@ func clock(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") 
 
 // lasting returns how long something took, for people.
 func lasting(d time.Duration) string {
+	if d < time.Millisecond {
+		return "less than a millisecond"
+	}
 	if d < time.Second {
 		return d.Round(time.Millisecond).String()
 	}
