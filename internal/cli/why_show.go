@@ -23,16 +23,8 @@ func (env *invocation) printChecks(checks []whyCheck) {
 		case "note":
 			result = paint.Dim(result)
 		}
-		fmt.Fprintf(env.stdout, "%s %-13s %s\n", result, shown(c.About), wrappedLine(escaped(c.Text, 1<<12), 20))
+		fmt.Fprintf(env.stdout, "%s %-13s %s\n", result, shown(c.About), escaped(c.Text, 1<<12))
 	}
-}
-
-// wrappedLine is wrapped for a text with words that a client chose: spaces in it stay.
-func wrappedLine(text string, indent int) string {
-	if indent+len([]rune(text)) <= helpColumns {
-		return text
-	}
-	return wrapped(text, indent)
 }
 
 // printRecorded writes the last packets of the client that the flight recorder has, as a table,
@@ -52,7 +44,11 @@ func (env *invocation) printRecorded(o *whyOptions) {
 	defer answer.Close()
 	tail := &tailWriter{most: o.packets}
 	n, err := recordedTable(tail, answer, inspect.Paint(wantsColour(env.stdout)))
-	if err == nil && n == 0 {
+	switch {
+	case n == 0 && err != nil:
+		fmt.Fprintf(env.stdout, "No packets are shown: what the flight recorder says cannot be read: %s.\n", escaped(err.Error(), 1<<12))
+		return
+	case n == 0:
 		fmt.Fprintln(env.stdout, "No packets are shown: the flight recorder has none of this client.")
 		return
 	}
@@ -65,7 +61,8 @@ func (env *invocation) printRecorded(o *whyOptions) {
 
 // recordedTable writes a capture as a table, and returns how many packets it has.
 func recordedTable(w io.Writer, capture io.Reader, paint inspect.Paint) (n int, err error) {
-	reader, err := pcap.NewReader(capture)
+	source := &faultReader{from: capture}
+	reader, err := pcap.NewReader(source)
 	if errors.Is(err, io.EOF) {
 		return 0, nil
 	} else if err != nil {
@@ -86,6 +83,24 @@ func recordedTable(w io.Writer, capture io.Reader, paint inspect.Paint) (n int, 
 	in.Finish()
 	if flushed := table.Flush(); errors.Is(err, io.EOF) {
 		err = flushed
+	}
+	if source.fault != nil {
+		err = source.fault
+	}
+	return n, err
+}
+
+// faultReader keeps the error with which an answer broke off: to the reader of a capture that is
+// its end.
+type faultReader struct {
+	from  io.Reader
+	fault error
+}
+
+func (f *faultReader) Read(b []byte) (int, error) {
+	n, err := f.from.Read(b)
+	if err != nil && err != io.EOF {
+		f.fault = err
 	}
 	return n, err
 }
