@@ -81,11 +81,11 @@ func (s *liveSession) pumpOwn(b *batch, out *session.Output) {
 	}
 	for n := 0; ; n++ {
 		s.state.Resume(out)
-		if discarded := b.reply(c, out); !s.state.Waiting() {
-			if !discarded {
-				return
-			}
-			continue
+		if b.reply(c, out) {
+			continue // its place is free for what else has to go out again
+		}
+		if !s.state.Waiting() {
+			return
 		}
 		if !c.out.hasRoom(b.broker.limits.OutboxBytes) || n >= pumpReplies && c.out.hunger() || b.heldEnough(s) {
 			return

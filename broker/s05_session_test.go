@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -322,5 +323,24 @@ func TestSessionExpiry(t *testing.T) {
 			}
 			time.Sleep(time.Second)
 		}
+	})
+}
+
+// TestResumeTooLarge shows that what is too large for a client which comes back holds nothing up:
+// neither what was sent behind it nor what waits.
+func TestResumeTooLarge(t *testing.T) {
+	mqtest.Run(t, "with a smaller Maximum Packet Size and Receive Maximum [MQTT-3.1.2-25]", mqtest.V5, broker.Config{}, func(scene *mqtest.Scene) {
+		c := scene.Connect("c", resume, property(colibri.ReceiveMaximum, 3))
+		c.Send(subscribe(1, to("a", 1)))
+		c.Expect(suback(1, 1))
+		p := scene.Connect("publisher")
+		large := strings.Repeat("x", 100)
+		p.Send(qos1(1, "a", "1"), qos1(2, "a", large), qos1(3, "a", "3"), qos1(4, "a", "4"))
+		c.Expect(qos1(1, "a", "1"), qos1(2, "a", large), qos1(3, "a", "3"))
+		c.Drop()
+		c = scene.Connect("c", resume, property(colibri.ReceiveMaximum, 2), property(colibri.MaximumPacketSize, 50))
+		c.Expect(dup(qos1(1, "a", "1")), dup(qos1(3, "a", "3")))
+		c.Send(puback(1, 0))
+		c.Expect(qos1(4, "a", "4"))
 	})
 }
