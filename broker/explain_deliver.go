@@ -97,7 +97,7 @@ func (x *explainer) deliverQoS0(d colibri.Delivery) {
 		x.miss(MissOffline, "offline", "it is not connected, and with QoS 0 nothing waits for it")
 	case c.paced(x.b.now, false):
 		x.miss(MissPaced, "rate", "it subscribes to '#' and has had the %d QoS 0 messages of this second", limits.FirehoseRate)
-	case x.tooLarge(c, d):
+	case x.tooLarge(c, d, true):
 	case c.out.isOver(limits.OutboxBytes):
 		x.miss(MissSlow, "outbox", "it does not read as fast as it is sent to: more than %d bytes wait for its connection", limits.OutboxBytes)
 	default:
@@ -111,11 +111,15 @@ func (x *explainer) gets(d colibri.Delivery) {
 	x.conclude(GetsIt, "%s gets it at once, with %s", x.q.ClientID, d.QoS)
 }
 
-// tooLarge asks whether the client takes a packet of this size.
-func (x *explainer) tooLarge(c *conn, d colibri.Delivery) bool {
+// tooLarge asks whether the client takes a packet of this size; soon says that it is sent at once.
+func (x *explainer) tooLarge(c *conn, d colibri.Delivery, soon bool) bool {
 	p := x.b.encoder.publication(&d, c.version, plain, 1, false)
 	if c.tooLarge(p) {
-		x.miss(MissTooLarge, "packet size", "the packet has %d bytes, and its Maximum Packet Size is %d", p.size(), c.maxPacket)
+		later := ""
+		if !soon {
+			later = "; it waits, and is dropped when its turn comes, unless the client has connected with a larger one by then"
+		}
+		x.miss(MissTooLarge, "packet size", "the packet has %d bytes, and its Maximum Packet Size is %d%s", p.size(), c.maxPacket, later)
 		return true
 	}
 	if c.maxPacket > 0 {
@@ -157,7 +161,7 @@ func (x *explainer) deliverQueued(d colibri.Delivery) {
 		result = CheckNote
 	}
 	x.check("in flight", result, "%d of %d messages are on their way and not acknowledged", inflight, window)
-	if x.tooLarge(c, d) {
+	if x.tooLarge(c, d, soon) {
 		return
 	}
 	switch {

@@ -226,6 +226,15 @@ func explainCases() []explainCase {
 			return probed{question: q, client: listener(scene, one("a", 0), property(colibri.MaximumPacketSize, 50)), want: broker.MissTooLarge,
 				sentence: "the packet has 56 bytes, and its Maximum Packet Size is 50"}
 		}},
+		{"too large for the client when its turn comes", broker.Config{}, func(scene *mqtest.Scene) probed {
+			c := listener(scene, one("a", 1), property(colibri.MaximumPacketSize, 50), property(colibri.ReceiveMaximum, 1))
+			send(scene.Connect("other"), "1")
+			ids := idsOf(c.Received())
+			q := ask("a")
+			q.Bytes = 50
+			return probed{question: q, client: c, want: broker.MissTooLarge, release: func() *mqtest.Peer { c.Send(puback(ids[0], 0)); return c },
+				sentence: "its Maximum Packet Size is 50; it waits, and is dropped when its turn comes, unless the client has connected with a larger one by then"}
+		}},
 		{"just as large as the client takes", broker.Config{}, func(scene *mqtest.Scene) probed {
 			q := ask("a")
 			q.Bytes = 42
