@@ -254,8 +254,12 @@ func TestWhyAddress(t *testing.T) {
 		}, "was refused at T because connection: its address has 1 connections, and may not have more (Quota exceeded)",
 			"was closed at once because of a limit: connections of an address"},
 		{"turned away by a listener", broker.Limits{}, func(scene *mqtest.Scene, _ *mqtest.Peer) {
-			scene.Broker.TurnedAway(&net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 9}, broker.LimitProxy)
-		}, "was closed at once because of a limit: PROXY header at T", ""},
+			scene.Broker.TurnedAway(&net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 9}, broker.LimitHandshakes)
+		}, "was closed at once because of a limit: handshakes at T", ""},
+		{"a handshake that fails", broker.Limits{}, func(scene *mqtest.Scene, _ *mqtest.Peer) {
+			scene.Broker.HandshakeFailed(broker.HandshakeFailed{Remote: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 9}, Handshake: broker.HandshakeTLS,
+				Err: errors.New("the client does not trust the certificate")})
+		}, "was refused at T because the client does not trust the certificate", ""},
 	} {
 		table = history.New(refusedBecause, because)
 		mqtest.Run(t, row.name, mqtest.V5, broker.Config{Limits: row.limits, Events: func(e broker.Event) { table.Event(e) }}, func(scene *mqtest.Scene) {

@@ -20,6 +20,8 @@ func (t *Table) Event(e broker.Event) {
 		t.disconnected(e)
 	case broker.Refused:
 		t.refusal(e)
+	case broker.HandshakeFailed:
+		t.repeat(addressKey(hostOf(e.Remote)), Record{Kind: Refusal, Address: addressOf(e.Remote), Text: cut(e.Err.Error(), maxText)})
 	case broker.Limited:
 		switch {
 		case e.Client.ClientID != "":
