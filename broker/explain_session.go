@@ -3,6 +3,7 @@ package broker
 import (
 	"cmp"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -42,7 +43,7 @@ func (x *explainer) session() {
 		x.miss(MissNoSession, "session", "there is no Session of this Client Identifier")
 	case x.view.conn != nil:
 		c := x.view.conn
-		x.check("session", CheckOK, "connected since %s from %s with MQTT %s", clock(c.opened), c.nc.RemoteAddr(), c.version)
+		x.check("session", CheckOK, "connected since %s from %s with MQTT %s", clock(c.opened), far(c.nc.RemoteAddr()), c.version)
 	default:
 		text := "not connected"
 		if !x.view.closed.IsZero() {
@@ -55,6 +56,14 @@ func (x *explainer) session() {
 		}
 		x.check("session", CheckNote, "%s", text)
 	}
+}
+
+// far names the other end of a connection.
+func far(a net.Addr) string {
+	if a == nil || a.String() == "" || a.String() == "@" {
+		return "a local socket"
+	}
+	return a.String()
 }
 
 // subscriptions compares those of the client with the topic, and returns those that match.

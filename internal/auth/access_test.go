@@ -50,3 +50,30 @@ func TestAccess(t *testing.T) {
 		t.Errorf("Decide: got %+v", d)
 	}
 }
+
+// TestAccessWhy shows that Permissions name the rule by which they decide.
+func TestAccessWhy(t *testing.T) {
+	file, err := acl.Read("f", strings.NewReader("topic read a\ntopic deny b\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &Access{Firehose: acl.FirehoseRefuse}
+	a.Set(&acl.Set{File: file})
+	why, ok := a.Permissions(broker.ClientInfo{}).(broker.Reasoned)
+	if !ok {
+		t.Fatal("the Permissions name no rules")
+	}
+	for _, c := range []struct {
+		action     broker.Action
+		name, want string
+	}{
+		{broker.ActionReceive, "a", "f:1 (topic read a)"},
+		{broker.ActionPublish, "a", "no rule allows it"},
+		{broker.ActionPublish, "b", "f:2 (topic deny b)"},
+		{broker.ActionSubscribe, "#", "colibri_firehose refuse: nobody subscribes to everything"},
+	} {
+		if got := why.Why(c.action, c.name); got != c.want {
+			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
+		}
+	}
+}

@@ -207,3 +207,17 @@ func TestMeanwhile(t *testing.T) {
 	}
 	all.Wait()
 }
+
+// TestOrder has the end of a connection that took another one over come before that one's.
+func TestOrder(t *testing.T) {
+	table := newTable()
+	first, second := addr("192.0.2.1:1000"), addr("192.0.2.2:2000")
+	table.Event(broker.Connected{Client: who("c"), Remote: first})
+	table.Event(broker.Connected{Client: who("c"), Remote: second})
+	table.Event(broker.Disconnected{Client: who("c"), Remote: second, Err: io.EOF})
+	table.Event(broker.Disconnected{Client: who("c"), Remote: first, Code: colibri.SessionTakenOver, Err: colibri.SessionTakenOver})
+	a, _ := table.Client("c")
+	if len(a.Records) != 2 || a.Records[0].By != ByOther || a.Records[1].By != ByNetwork {
+		t.Errorf("got %+v", a.Records)
+	}
+}
