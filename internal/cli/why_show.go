@@ -30,7 +30,7 @@ func (env *invocation) printChecks(checks []whyCheck) {
 // printRecorded writes the last packets of the client that the flight recorder has, as a table,
 // or one line that there are none.
 func (env *invocation) printRecorded(o *whyOptions) {
-	answer, err := o.broker.ask(env.ctx, "recorder", url.Values{"client": {o.client}})
+	answer, err := o.broker.ask(env.ctx, "recording", url.Values{"client": {o.client}})
 	if err != nil {
 		reason := "the broker has no flight recorder"
 		if refused, ok := errors.AsType[*control.Refused](err); ok && refused.Text != control.UnknownQuestion {

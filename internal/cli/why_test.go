@@ -87,7 +87,10 @@ func TestWhy(t *testing.T) {
 	expect(out, "note  history       door has left at ", "\ndoor does not get it: there is no Session of this Client Identifier; door has left at ")
 	out = why(exitOK, "door")
 	expect(out, "  connected from 127.0.0.1:", " with MQTT 5.0 for ", "ended by the client: it said goodbye\n", "  was not allowed to publish to: house/safe\n",
-		"note  session       there is none now\n", "No packets are shown: the broker has no flight recorder.\n", "\ndoor has left at ")
+		"note  session       there is none now\n", "\nThe last packets:\n  No. Time ", "Connect Command\n", "Publish Message [house/safe]\n", "Disconnect Req\ndoor has left at ")
+	if strings.Contains(why(exitOK, "door", "--packets", "1"), "Connect Command") {
+		t.Error("more packets are shown than were asked for")
+	}
 	var gone whyHistory
 	out = why(exitOK, "door", "--json")
 	if err := json.Unmarshal([]byte(out), &gone); err != nil || !gone.Known || len(gone.Records) != 2 || gone.Records[0].By != "client" || gone.Records[0].Version != "5.0" ||
@@ -185,7 +188,7 @@ func TestWhyPackets(t *testing.T) {
 				return err
 			})
 			if row.recorder != nil {
-				s.Handle("recorder", row.recorder)
+				s.Handle("recording", row.recorder)
 			}
 			go s.Serve()
 			defer s.Close()
