@@ -513,6 +513,9 @@ func (s *brokerServer) serve() (err error) {
 	signal.Notify(unread, syscall.SIGPIPE)
 	defer signal.Stop(unread)
 
+	s.reloadCertificates()
+	defer s.watchFiles()() // before a client can tell that the broker is there
+
 	broken := make(chan error, len(s.listeners))
 	for _, l := range s.listeners {
 		go func() {
@@ -525,8 +528,6 @@ func (s *brokerServer) serve() (err error) {
 	ended := make(chan struct{})
 	defer close(ended)
 	s.watchExpiry(b, ended)
-	s.reloadCertificates()
-	defer s.watchFiles()()
 	for {
 		select {
 		case <-s.env.ctx.Done():

@@ -46,6 +46,7 @@ func (b *bouncer) Permissions(c broker.ClientInfo) broker.Permissions {
 }
 
 func (b *bouncer) Publish(string, colibri.QoS, bool) colibri.ReasonCode { return colibri.NotAuthorized }
+func (b *bouncer) Unsubscribe(string) colibri.ReasonCode                { return colibri.Success }
 func (b *bouncer) Receive(string) bool                                  { return true }
 func (b *bouncer) Subscribe(s colibri.Subscription) colibri.ReasonCode {
 	if b.changed || s.Filter == "no" {

@@ -44,9 +44,10 @@ func (t *Table) Event(e broker.Event) {
 
 // deniedText says what a client was not allowed to do.
 var deniedText = map[broker.Action]string{
-	broker.ActionPublish:   "was not allowed to publish to",
-	broker.ActionSubscribe: "was not allowed to subscribe to",
-	broker.ActionKeep:      "lost, as the rules have changed, its Subscription to",
+	broker.ActionPublish:     "was not allowed to publish to",
+	broker.ActionSubscribe:   "was not allowed to subscribe to",
+	broker.ActionKeep:        "lost, as the rules have changed, its Subscription to",
+	broker.ActionUnsubscribe: "was not allowed to end its Subscription to",
 }
 
 func (t *Table) connected(e broker.Connected) {
