@@ -13,11 +13,10 @@ import (
 	"github.com/colibri-mqtt/colibri/topic"
 )
 
-// Exit codes of why, besides exitOK.
+// Exit codes of why, besides exitOK and exitConfig.
 const (
-	exitWhyNot   = 1 // the client would not get the message, or nothing is known
-	exitWhyUsage = 2 // mistake in the command line
-	exitWhyLost  = 3 // no broker answers
+	exitWhyNot  = 1 // the client would not get the message, or nothing is known
+	exitWhyLost = 2 // no broker answers
 )
 
 // whyPackets is how many packets of the flight recorder are shown.
@@ -104,7 +103,7 @@ Flags:
 
 Exit code:
   0 the client would get the message, or something is known of it; 1 it would not, or nothing
-  is known; 2 mistake in the flags; 3 no broker answers.
+  is known; 2 no broker answers; 3 mistake in the flags.
 `, wrapped("Ask a broker of this machine, through its control socket, what has become of the connections of a client and who has ended them, or whether the client would get a message now. Nothing is published or changed by it.", 0),
 		name, toolFlagsHelp((&whyOptions{}).flags(), 28),
 		wrapped("The broker walks with the message the way that a published one takes, and says at each step what decides there: 'ok' is not in the way, 'no' is, 'note' is worth knowing. The last line is the answer.", 0))
@@ -151,7 +150,7 @@ func runWhy(env *invocation, args []string) int {
 		return exitOK
 	case err != nil:
 		env.printUsageError(err)
-		return exitWhyUsage
+		return exitConfig
 	}
 	if o.topic != "" {
 		return env.whyMessage(o)

@@ -8,15 +8,20 @@ import (
 	"github.com/colibri-mqtt/colibri/broker"
 )
 
-// TestWhyPage: the page about why has each verdict in its order, and those that end with exit
+// TestWhyPage: the pages about why have each verdict in its order, and those that end with exit
 // code 0 first.
 func TestWhyPage(t *testing.T) {
-	page, err := os.ReadFile("../../docs/why.md")
+	t.Run("English", func(t *testing.T) { testWhyPage(t, "../../docs/why.md", "| verdict |") })
+	t.Run("French", func(t *testing.T) { testWhyPage(t, "../../docs/fr/why.md", "| réponse |") })
+}
+
+func testWhyPage(t *testing.T, path, head string) {
+	page, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var rows []string
-	_, table, _ := strings.Cut(string(page), "| verdict |")
+	_, table, _ := strings.Cut(string(page), head)
 	table, _, _ = strings.Cut(table, "\n\n")
 	for line := range strings.Lines(table) {
 		if name, ok := strings.CutPrefix(line, "| "); ok {

@@ -212,17 +212,17 @@ func TestWhyMistakes(t *testing.T) {
 		exit int
 		want string
 	}{
-		{"", exitWhyUsage, "Error: Say which client."},
-		{"a b", exitWhyUsage, "There is a second client, 'b'; ask about one."},
-		{"a --address 192.0.2.1", exitWhyUsage, "Give a client or an address, not both."},
-		{"a --qos 1", exitWhyUsage, "Say with --topic which topic the message has."},
-		{"-t a --address 192.0.2.1", exitWhyUsage, "Say with --client who would get the message."},
-		{"a -t a/#", exitWhyUsage, "'a/#' cannot be used: "},
-		{"a -t a -q 3", exitWhyUsage, "'3' is not a QoS; give a number from 0 to 2."},
-		{"a -t a --size -1", exitWhyUsage, "'-1' is not a size in bytes; give a number from 0 to 268435455."},
-		{"a -t a --expiry x", exitWhyUsage, "'x' is not a time in seconds"},
-		{"a --packets x", exitWhyUsage, "'x' is not a number of packets; give 0 to 10000."},
-		{"a --tpic b", exitWhyUsage, "Unknown option '--tpic'; the nearest is '--topic'."},
+		{"", exitConfig, "Error: Say which client."},
+		{"a b", exitConfig, "There is a second client, 'b'; ask about one."},
+		{"a --address 192.0.2.1", exitConfig, "Give a client or an address, not both."},
+		{"a --qos 1", exitConfig, "Say with --topic which topic the message has."},
+		{"-t a --address 192.0.2.1", exitConfig, "Say with --client who would get the message."},
+		{"a -t a/#", exitConfig, "'a/#' cannot be used: "},
+		{"a -t a -q 3", exitConfig, "'3' is not a QoS; give a number from 0 to 2."},
+		{"a -t a --size -1", exitConfig, "'-1' is not a size in bytes; give a number from 0 to 268435455."},
+		{"a -t a --expiry x", exitConfig, "'x' is not a time in seconds"},
+		{"a --packets x", exitConfig, "'x' is not a number of packets; give 0 to 10000."},
+		{"a --tpic b", exitConfig, "Unknown option '--tpic'; the nearest is '--topic'."},
 		{"a", exitWhyLost, "Error: No broker of this user answers (there is no such socket): start one, or say with -p, -c or --control which one you mean."},
 		{"a -t b", exitWhyLost, "Error: No broker of this user answers"},
 	} {
