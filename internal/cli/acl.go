@@ -28,30 +28,20 @@ type aclOptions struct {
 	json, help bool
 }
 
-// aclFlag is one flag of acl.
-type aclFlag struct {
-	names []string
-	verbs string // that have it; empty for all
-	value string
-	help  string
-	apply func(o *aclOptions, value string)
-}
-
-var aclFlags = []aclFlag{
-	{names: []string{"-c", "--config-file"}, value: "FILE", help: "take the rules from the configuration in FILE, as the broker does: acl_file, colibri_roles_file and colibri_firehose",
-		apply: func(o *aclOptions, value string) { o.configFile = value }},
-	{names: []string{"--file"}, verbs: "explain", value: "ACL", help: "take the rules from the ACL file ACL",
-		apply: func(o *aclOptions, value string) { o.file = value }},
-	{names: []string{"--roles"}, value: "JSON", help: "take the rules from the roles and groups in JSON, a state file of Mosquitto's dynamic security, as colibri_roles_file does",
-		apply: func(o *aclOptions, value string) { o.roles = value }},
-	{names: []string{"-u", "--user"}, verbs: "explain", value: "USER", help: "User Name of the client; without it, the client is anonymous",
-		apply: func(o *aclOptions, value string) { o.client.User = value }},
-	{names: []string{"-i", "--client"}, verbs: "explain", value: "ID", help: "Client Identifier, for %c in patterns",
-		apply: func(o *aclOptions, value string) { o.client.ID = value }},
-	{names: []string{"--json"}, help: "print one JSON object",
-		apply: func(o *aclOptions, _ string) { o.json = true }},
-	{names: []string{"-h", "--help"}, help: "print this help",
-		apply: func(o *aclOptions, _ string) { o.help = true }},
+// flags are those of acl.
+func (o *aclOptions) flags() []toolFlag {
+	into := func(field *string) func(value string) error {
+		return func(value string) error { *field = value; return nil }
+	}
+	return []toolFlag{
+		{names: []string{"-c", "--config-file"}, value: "FILE", file: true, help: "take the rules from the configuration in FILE, as the broker does: acl_file, colibri_roles_file and colibri_firehose", apply: into(&o.configFile)},
+		{names: []string{"--file"}, verbs: "explain", value: "ACL", file: true, help: "take the rules from the ACL file ACL", apply: into(&o.file)},
+		{names: []string{"--roles"}, value: "JSON", file: true, help: "take the rules from the roles and groups in JSON, a state file of Mosquitto's dynamic security, as colibri_roles_file does", apply: into(&o.roles)},
+		{names: []string{"-u", "--user"}, verbs: "explain", value: "USER", help: "User Name of the client; without it, the client is anonymous", apply: into(&o.client.User)},
+		{names: []string{"-i", "--client"}, verbs: "explain", value: "ID", help: "Client Identifier, for %c in patterns", apply: into(&o.client.ID)},
+		{names: []string{"--json"}, help: "print one JSON object", apply: func(string) error { o.json = true; return nil }},
+		{names: []string{"-h", "--help"}, help: "print this help", apply: func(string) error { o.help = true; return nil }},
+	}
 }
 
 // aclVerbs are the things that acl does.
@@ -78,33 +68,26 @@ var aclActions = []string{"publish", "receive", "subscribe", "unsubscribe"}
 
 // completeACL offers what a shell can put in place of typed, behind args.
 func completeACL(args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	var offers []cobra.Completion
 	if len(args) == 0 {
-		for _, v := range aclVerbs {
-			if strings.HasPrefix(v.name, typed) {
-				offers = append(offers, cobra.CompletionWithDesc(v.name, v.help))
-			}
-		}
-		return offers, cobra.ShellCompDirectiveNoFileComp
-	}
-	switch last := args[len(args)-1]; {
-	case last == "-c" || last == "--config-file" || last == "--file" || last == "--roles":
-		return nil, cobra.ShellCompDirectiveDefault
-	case strings.HasPrefix(typed, "-"):
-		for _, f := range aclFlags {
-			for _, name := range f.names {
-				if strings.HasPrefix(name, typed) && (f.verbs == "" || f.verbs == args[0]) {
-					offers = append(offers, cobra.CompletionWithDesc(name, f.help))
+		return completeVerbs(typed, func(yield func(name, help string) bool) {
+			for _, v := range aclVerbs {
+				if !yield(v.name, v.help) {
+					return
 				}
 			}
-		}
+		})
+	}
+	flags := (&aclOptions{}).flags()
+	switch {
+	case strings.HasPrefix(typed, "-") || valueOf(flags, args) != nil:
+		return completeTool(flags, args[0], args, typed)
 	case args[0] == "check":
 		return nil, cobra.ShellCompDirectiveDefault
-	default:
-		for _, action := range aclActions {
-			if strings.HasPrefix(action, typed) && !slices.Contains(args, action) {
-				offers = append(offers, action)
-			}
+	}
+	var offers []cobra.Completion
+	for _, action := range aclActions {
+		if strings.HasPrefix(action, typed) && !slices.Contains(args, action) {
+			offers = append(offers, action)
 		}
 	}
 	return offers, cobra.ShellCompDirectiveNoFileComp
@@ -113,33 +96,16 @@ func completeACL(args []string, typed string) ([]cobra.Completion, cobra.ShellCo
 // parseACLOptions reads the command line of acl.
 func parseACLOptions(args []string) (*aclOptions, error) {
 	o := &aclOptions{}
-	for len(args) > 0 {
-		typed := args[0]
-		args = args[1:]
-		if !strings.HasPrefix(typed, "-") || typed == "-" {
-			if o.verb == "" {
-				o.verb = typed
-			} else {
-				o.arguments = append(o.arguments, typed)
-			}
-			continue
+	err := parseTool(args, o.flags(), &o.verb, func(text string) error {
+		if o.verb == "" {
+			o.verb = text
+		} else {
+			o.arguments = append(o.arguments, text)
 		}
-		i := slices.IndexFunc(aclFlags, func(f aclFlag) bool { return slices.Contains(f.names, typed) })
-		if i < 0 {
-			return o, usagef("Unknown option '%s'.", typed)
-		}
-		f := &aclFlags[i]
-		if f.verbs != "" && f.verbs != o.verb {
-			return o, usagef("'%s' belongs behind '%s'.", typed, f.verbs)
-		}
-		value := ""
-		if f.value != "" {
-			if len(args) == 0 {
-				return o, usagef("'%s' needs a %s behind it.", typed, f.value)
-			}
-			value, args = args[0], args[1:]
-		}
-		f.apply(o, value)
+		return nil
+	})
+	if err != nil {
+		return o, err
 	}
 	switch {
 	case o.help:
@@ -324,14 +290,7 @@ func writeACLHelp(w io.Writer, name string) {
 		fmt.Fprintf(&b, "  # %s\n  %s %s\n", e[1], name, e[0])
 	}
 	b.WriteString("\nFlags:\n")
-	for _, f := range aclFlags {
-		left := "  " + strings.TrimSpace(strings.Join(f.names, ", ")+" "+f.value)
-		help := f.help
-		if f.verbs != "" {
-			help = "(" + f.verbs + ") " + help
-		}
-		fmt.Fprintf(&b, "%-28s%s\n", left, wrapped(help, 28))
-	}
+	b.WriteString(toolFlagsHelp((&aclOptions{}).flags(), 28))
 	fmt.Fprintf(&b, `
 %s
 

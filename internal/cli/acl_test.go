@@ -89,7 +89,7 @@ func TestACL(t *testing.T) {
 		{"explain --file /nonexistent publish a", 3, "", "Error: The file /nonexistent cannot be read: no such file or directory.\n"},
 		{"explain --file BAD publish a", 3, "", "Error: BAD:2: 'maybe' is none of read, write, readwrite and deny; a topic with spaces needs one of them before it.\n"},
 		{"explain --file", 3, "", "Error: '--file' needs a ACL behind it.\n" + seeHelp},
-		{"explain --files FILE", 3, "", "Error: Unknown option '--files'.\n" + seeHelp},
+		{"explain --files FILE", 3, "", "Error: Unknown option '--files'; the nearest is '--file'.\n" + seeHelp},
 		{"--file FILE", 3, "", "Error: '--file' belongs behind 'explain'.\n" + seeHelp},
 		{"", 3, "", "Error: Say what to do: explain or check.\n" + seeHelp},
 		{"forbid", 3, "", "Error: Unknown command 'forbid'; there are explain and check.\n" + seeHelp},
