@@ -36,6 +36,7 @@ const (
 // loggedIn is what one run of logins has measured.
 type loggedIn struct {
 	quiet, storm   latencies
+	beside         float64 // p99 in the storm ÷ quiet of a pair at another broker
 	took           float64 // s until the last client was let in
 	busy           float64 // CONNACKs a second that refuse, as too many wait
 	broker, hasher float64 // bytes of memory, at most
@@ -63,12 +64,18 @@ func logins(o *options, dir string) (string, error) {
 	}
 	length := time.Duration(4 * o.seconds * float64(time.Second))
 	ours := configured("Colibri", "persistence false\npassword_file "+users+"\n", o.colibri, "broker", "-q", "-c")
+	beside := configured("another", "persistence false\n", o.colibri, "broker", "-q", "-c")
 	var runs []loggedIn
 	for range o.runs {
-		l, err := loginsOnce(ours, dir, length)
+		l, err := loginsOnce(ours, ours, dir, length)
 		if err != nil {
 			return "", err
 		}
+		other, err := loginsOnce(ours, beside, dir, length)
+		if err != nil {
+			return "", err
+		}
+		l.beside = other.storm.p99 / other.quiet.p99
 		runs = append(runs, l)
 	}
 	var b strings.Builder
@@ -80,6 +87,7 @@ func logins(o *options, dir string) (string, error) {
 		{"a message, p50, ms", column("%.2f", func(l loggedIn) float64 { return l.quiet.p50 }), column("%.2f", func(l loggedIn) float64 { return l.storm.p50 })},
 		{"a message, p99, ms", column("%.2f", func(l loggedIn) float64 { return l.quiet.p99 }), column("%.2f", func(l loggedIn) float64 { return l.storm.p99 })},
 		{"p99 in the storm ÷ quiet", "", column("%.1f", func(l loggedIn) float64 { return l.storm.p99 / l.quiet.p99 })},
+		{"the same of a pair at another broker of this machine", "", column("%.1f", func(l loggedIn) float64 { return l.beside })},
 		{"p99 of the first second, ms", column("%.2f", func(l loggedIn) float64 { return l.quiet.first }), column("%.2f", func(l loggedIn) float64 { return l.storm.first })},
 		{"longest, ms", column("%.1f", func(l loggedIn) float64 { return l.quiet.most }), column("%.1f", func(l loggedIn) float64 { return l.storm.most })},
 		{"until all are let in, s", "", column("%.0f", func(l loggedIn) float64 { return l.took })},
@@ -95,15 +103,23 @@ func logins(o *options, dir string) (string, error) {
 }
 
 // loginsOnce starts the broker and a pair of clients, and measures first without others and then
-// while all the others try to log in.
-func loginsOnce(c contender, dir string, length time.Duration) (l loggedIn, err error) {
+// while all the others try to log in. The pair is at another broker when at is another one than
+// c: what it feels then is the machine's.
+func loginsOnce(c, at contender, dir string, length time.Duration) (l loggedIn, err error) {
 	broker, err := c.serve(dir)
 	if err != nil {
 		return l, err
 	}
 	defer broker.stop()
+	quietOne := broker
+	if at.name != c.name {
+		if quietOne, err = at.serve(dir); err != nil {
+			return l, err
+		}
+		defer quietOne.stop()
+	}
 	time.Sleep(warmUp)
-	if l.quiet, err = pair(broker, time.After(length)); err != nil {
+	if l.quiet, err = pair(quietOne, time.After(length)); err != nil {
 		return l, err
 	}
 	self, err := os.Executable()
@@ -135,7 +151,7 @@ func loginsOnce(c contender, dir string, length time.Duration) (l loggedIn, err 
 		stormErr = json.NewDecoder(out).Decode(&s)
 		close(over)
 	}()
-	l.storm, err = pair(broker, over)
+	l.storm, err = pair(quietOne, over)
 	if err != nil {
 		storm.Process.Kill()
 		return l, err
