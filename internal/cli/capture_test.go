@@ -37,7 +37,7 @@ func inspected(t *testing.T, file string) (infos []string) {
 func TestCaptureCommand(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", shortDirectory(t))
 	port := freePort(t)
-	b := startBroker(t, "colibri", "broker", "-p", port)
+	b := startConfigured(t, "listener "+port+" 127.0.0.1\nallow_anonymous true\ncolibri_recorder 16777216\n")
 	b.until("is running")
 	file := filepath.Join(t.TempDir(), "a.pcapng")
 	begin := func(args ...string) *runningBroker {

@@ -29,7 +29,7 @@ func whyBroker(t *testing.T) (b *runningBroker, socket string) {
 	if err := os.WriteFile(rules, []byte("topic readwrite house/#\ntopic deny house/safe\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	b = startConfigured(t, fmt.Sprintf("allow_anonymous true\nlistener 0 127.0.0.1\nacl_file %s\ncolibri_control %s\npersistence false\n", rules, socket))
+	b = startConfigured(t, fmt.Sprintf("allow_anonymous true\nlistener 0 127.0.0.1\nacl_file %s\ncolibri_control %s\npersistence false\ncolibri_recorder 16777216\n", rules, socket))
 	b.until("is running")
 	return b, socket
 }

@@ -133,7 +133,7 @@ func Default() *Config {
 		MaxTopicAliasBroker: -1,
 		MaxQoS:              -1,
 		RetainAvailable:     true,
-		Own:                 Own{WhenFull: whenFull[0], ShareStrategy: shareStrategies[0], Sync: syncs[0], Checkpoint: 48 << 20, Recorder: DefaultRecorder, MaxUnauthenticated: 10_000, MaxTopicLevels: 200},
+		Own:                 Own{WhenFull: whenFull[0], ShareStrategy: shareStrategies[0], Sync: syncs[0], Checkpoint: 48 << 20, MaxUnauthenticated: 10_000, MaxTopicLevels: 200},
 		Access:              Access{Firehose: firehoses[0]},
 		Login:               defaultLogin(),
 		Remote:              defaultRemote(),

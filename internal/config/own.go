@@ -2,7 +2,6 @@ package config
 
 import (
 	"path/filepath"
-	"strconv"
 )
 
 // Own are the options that Mosquitto does not have. Their names begin with colibri_, so
@@ -41,8 +40,9 @@ const None = "none"
 // leastQuota is the smallest colibri_state_quota, in bytes.
 const leastQuota = 64 << 10
 
-// DefaultRecorder is how much memory the flight recorder has by default, in bytes; 0 for none.
-const DefaultRecorder = 16 << 20
+// usualRecorder is how much memory the flight recorder has, in bytes, when it is wanted and
+// nothing else is said.
+const usualRecorder = 16 << 20
 
 // leastRecorder is the smallest colibri_recorder besides 0, in bytes.
 const leastRecorder = 512 << 10
@@ -88,7 +88,7 @@ func ownOptions() []option {
 			r.config.Own.Control = v.text
 			return nil
 		}},
-		{names: words("colibri_recorder"), kind: number, max: 1 << 30, standard: strconv.Itoa(DefaultRecorder), set: func(r *reader, v value) error {
+		{names: words("colibri_recorder"), kind: number, max: 1 << 30, standard: "0", set: func(r *reader, v value) error {
 			if v.number > 0 && v.number < leastRecorder {
 				return r.errorf("%d bytes are too few for the flight recorder; give at least %d, or 0 for none", v.number, leastRecorder)
 			}
@@ -97,6 +97,9 @@ func ownOptions() []option {
 		}},
 		{names: words("colibri_recorder_dumps"), set: func(r *reader, v value) error {
 			r.config.Own.RecorderDumps = v.text
+			if r.config.Own.Recorder == 0 {
+				r.config.Own.Recorder = usualRecorder
+			}
 			return nil
 		}},
 		count("colibri_checkpoint", "50331648", 64<<10, func(o *Own) *int { return &o.Checkpoint }),
